@@ -1,0 +1,14 @@
+//! Output buffers that are not zeroed first.
+
+/// A vector of `len` values whose contents are unspecified until the caller writes them.
+///
+/// Zeroing a large buffer that is about to be filled costs as much as an element-wise kernel.
+/// Every caller overwrites all elements before anything reads them.
+#[allow(clippy::uninit_vec)]
+pub(crate) fn unfilled(len: usize) -> Vec<f32> {
+    let mut buffer = Vec::with_capacity(len);
+    // SAFETY: the capacity is `len`, every bit pattern is a valid f32, f32 needs no drop, and the
+    // callers write each element before reading it.
+    unsafe { buffer.set_len(len) };
+    buffer
+}

@@ -1,0 +1,13 @@
+//! The operations on contiguous slices of f32, threaded and vectorised.
+
+pub(crate) mod adamw;
+pub(crate) mod attention;
+pub(crate) mod buffer;
+pub(crate) mod embedding;
+pub(crate) mod linear;
+pub(crate) mod matmul;
+pub(crate) mod rms_norm;
+pub(crate) mod rope;
+pub(crate) mod simd;
+pub(crate) mod swiglu;
+pub(crate) mod token_log_prob;

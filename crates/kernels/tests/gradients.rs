@@ -1,0 +1,281 @@
+//! Every fused operation against its composed form (values and gradients) and against finite
+//! differences, over odd shapes.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use afterthought_kernels::{AttentionSpec, RotaryTable, composed, functions};
+use burn::tensor::{Device, Tensor, TensorData};
+use std::sync::Arc;
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+/// Deterministic, irregular values in about [-1, 1].
+fn values(count: usize, salt: usize) -> Vec<f32> {
+    (0..count).map(|i| ((i * 7919 + salt * 104_729) as f32 * 0.618_034).sin()).collect()
+}
+
+fn matrix(rows: usize, cols: usize, salt: usize) -> Vec<f32> {
+    values(rows * cols, salt)
+}
+
+/// An operation of several inputs (each rows x cols) to one output.
+struct Case<'a> {
+    name: String,
+    shapes: Vec<[usize; 2]>,
+    fused: &'a dyn Fn(&[Tensor<2>]) -> Tensor<2>,
+    composed: &'a dyn Fn(&[Tensor<2>]) -> Tensor<2>,
+}
+
+fn inputs(case: &Case<'_>) -> Vec<Vec<f32>> {
+    case.shapes.iter().enumerate().map(|(i, [r, c])| matrix(*r, *c, i + 1)).collect()
+}
+
+fn tensors(case: &Case<'_>, inputs: &[Vec<f32>]) -> Vec<Tensor<2>> {
+    inputs
+        .iter()
+        .zip(&case.shapes)
+        .map(|(v, shape)| {
+            Tensor::from_data(TensorData::new(v.clone(), *shape), &device()).require_grad()
+        })
+        .collect()
+}
+
+/// A weighted sum, so that every output element has its own upstream gradient.
+fn loss(output: Tensor<2>) -> Tensor<1> {
+    let [rows, cols] = output.dims();
+    let weights = TensorData::new(matrix(rows, cols, 99), [rows, cols]);
+    (output.clone() * Tensor::from_data(weights, &output.device())).sum()
+}
+
+fn run(case: &Case<'_>, op: &dyn Fn(&[Tensor<2>]) -> Tensor<2>) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let tensors = tensors(case, &inputs(case));
+    let output = op(&tensors);
+    let grads = loss(output.clone()).backward();
+    let gradients = tensors
+        .iter()
+        .map(|t| t.grad(&grads).expect("a gradient").into_data().try_to_vec::<f32>().unwrap())
+        .collect();
+    (output.into_data().try_to_vec::<f32>().unwrap(), gradients)
+}
+
+fn assert_close(name: &str, got: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(got.len(), expected.len(), "{name}");
+    for (i, (g, e)) in got.iter().zip(expected).enumerate() {
+        assert!((g - e).abs() <= tolerance * (1.0 + e.abs()), "{name}[{i}]: {g} against {e}");
+    }
+}
+
+fn check(case: Case<'_>) {
+    let (output, gradients) = run(&case, case.fused);
+    let (expected, expected_gradients) = run(&case, case.composed);
+    assert_close(&case.name, &output, &expected, 2e-5);
+    for (i, (got, expected)) in gradients.iter().zip(&expected_gradients).enumerate() {
+        assert_close(&format!("{} gradient {i}", case.name), got, expected, 1e-4);
+    }
+    // Central differences on a sample of the elements of each input.
+    let base = inputs(&case);
+    let step = 1e-2;
+    for which in 0..base.len() {
+        for element in (0..base[which].len()).step_by(base[which].len() / 5 + 1) {
+            let at = |delta: f32| {
+                let mut moved = base.clone();
+                moved[which][element] += delta;
+                f64::from(loss((case.fused)(&tensors(&case, &moved))).into_scalar::<f32>())
+            };
+            let slope = (at(step) - at(-step)) / f64::from(2.0 * step);
+            let got = f64::from(gradients[which][element]);
+            assert!(
+                (got - slope).abs() < 2e-2 * (1.0 + slope.abs()),
+                "{} input {which} element {element}: gradient {got}, difference {slope}",
+                case.name
+            );
+        }
+    }
+}
+
+const SIZES: [usize; 4] = [1, 7, 33, 127];
+
+#[test]
+fn linear() {
+    for rows in SIZES {
+        for (inputs, outputs) in [(1, 1), (7, 33), (33, 7)] {
+            check(Case {
+                name: format!("linear {rows}x{inputs}->{outputs}"),
+                shapes: vec![[rows, inputs], [outputs, inputs]],
+                fused: &|t| functions::linear(t[0].clone(), t[1].clone()),
+                composed: &|t| composed::linear(t[0].clone(), t[1].clone()),
+            });
+        }
+    }
+}
+
+#[test]
+fn rms_norm() {
+    for rows in SIZES {
+        for width in [1, 7, 33, 127] {
+            check(Case {
+                name: format!("rms_norm {rows}x{width}"),
+                shapes: vec![[rows, width], [1, width]],
+                fused: &|t| functions::rms_norm(t[0].clone(), t[1].clone().squeeze_dim(0), 0.1),
+                composed: &|t| composed::rms_norm(t[0].clone(), t[1].clone().squeeze_dim(0), 0.1),
+            });
+        }
+    }
+}
+
+#[test]
+fn swiglu() {
+    for rows in SIZES {
+        check(Case {
+            name: format!("swiglu {rows}x33"),
+            shapes: vec![[rows, 33], [rows, 33]],
+            fused: &|t| functions::swiglu(t[0].clone(), t[1].clone()),
+            composed: &|t| composed::swiglu(t[0].clone(), t[1].clone()),
+        });
+    }
+}
+
+#[test]
+fn embedding() {
+    for count in SIZES {
+        let ids: Arc<[u32]> = (0..count).map(|i| (i * i % 5) as u32).collect();
+        let again = ids.clone();
+        check(Case {
+            name: format!("embedding of {count} ids"),
+            shapes: vec![[5, 9]],
+            fused: &move |t| functions::embedding(t[0].clone(), ids.clone()),
+            composed: &move |t| composed::embedding(t[0].clone(), &again),
+        });
+    }
+}
+
+#[test]
+fn token_log_prob() {
+    for rows in SIZES {
+        for vocab in [1, 7, 127] {
+            let targets: Arc<[u32]> = (0..rows).map(|i| (i * 31 % vocab) as u32).collect();
+            // Any token that is no target may be excluded.
+            let excluded: Arc<[u32]> =
+                (0..vocab as u32).filter(|t| !targets.contains(t)).take(2).collect();
+            let (again, excluded_again) = (targets.clone(), excluded.clone());
+            check(Case {
+                name: format!("token_log_prob {rows} of {vocab}"),
+                shapes: vec![[rows, 9], [vocab, 9]],
+                fused: &move |t| {
+                    let (hidden, head) = (t[0].clone(), t[1].clone());
+                    functions::token_log_prob(hidden, head, targets.clone(), excluded.clone())
+                        .unsqueeze()
+                },
+                composed: &move |t| {
+                    let (hidden, head) = (t[0].clone(), t[1].clone());
+                    composed::token_log_prob(hidden, head, &again, &excluded_again).unsqueeze()
+                },
+            });
+        }
+    }
+}
+
+#[test]
+fn attention() {
+    for (rows, width) in [(1, 1), (2, 7), (3, 33), (1, 127usize)] {
+        for (heads, kv_heads, head_dim) in [(1, 1, 16), (4, 2, 6), (3, 3, 32), (6, 1, 8)] {
+            for causal in [false, true] {
+                for rotary in [false, true] {
+                    let lengths: Arc<[usize]> =
+                        (0..rows).map(|row| width - (row * 5) % width.div_ceil(2)).collect();
+                    let spec = AttentionSpec {
+                        heads,
+                        kv_heads,
+                        head_dim,
+                        causal,
+                        rotary: rotary
+                            .then(|| Arc::new(RotaryTable::standard(100.0, head_dim, width + 3))),
+                        lengths,
+                    };
+                    let again = spec.clone();
+                    let positions = rows * width;
+                    check(Case {
+                        name: format!("attention {rows}x{width} {spec:?}"),
+                        shapes: vec![
+                            [positions, heads * head_dim],
+                            [positions, kv_heads * head_dim],
+                            [positions, kv_heads * head_dim],
+                        ],
+                        fused: &move |t| {
+                            functions::attention(
+                                t[0].clone(),
+                                t[1].clone(),
+                                t[2].clone(),
+                                spec.clone(),
+                            )
+                        },
+                        composed: &move |t| {
+                            composed::attention(t[0].clone(), t[1].clone(), t[2].clone(), &again)
+                        },
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn frozen_inputs_get_no_gradient() {
+    let tensor = |rows, cols| {
+        Tensor::<2>::from_data(TensorData::new(matrix(rows, cols, 3), [rows, cols]), &device())
+    };
+    let (x, frozen) = (tensor(5, 4).require_grad(), tensor(3, 4));
+    let grads = functions::linear(x.clone(), frozen.clone()).sum().backward();
+    assert!(x.grad(&grads).is_some());
+    assert!(frozen.grad(&grads).is_none());
+}
+
+#[test]
+#[should_panic(expected = "an empty or ragged batch")]
+fn empty_batches_are_refused() {
+    let empty = || Tensor::<2>::zeros([0, 4], &device());
+    let spec = AttentionSpec {
+        heads: 1,
+        kv_heads: 1,
+        head_dim: 4,
+        causal: false,
+        rotary: None,
+        lengths: Arc::new([]),
+    };
+    let _ = functions::attention(empty(), empty(), empty(), spec);
+}
+
+#[test]
+fn adamw_matches_its_definition() {
+    use afterthought_kernels::{AdamWStep, adamw};
+    let device = Device::flex();
+    let tensor = |v: Vec<f32>| Tensor::<1>::from_data(TensorData::new(v, [37]), &device);
+    let (p, g) = (values(37, 1), values(37, 2));
+    let (beta_1, beta_2, lr, wd, eps, scale) = (0.9f32, 0.99f32, 0.01f32, 0.1f32, 1e-8f32, 0.5f32);
+    let (mut parameter, mut moments) =
+        (tensor(p.clone()), [tensor(vec![0.0; 37]), tensor(vec![0.0; 37])]);
+    let (mut expected, mut m, mut v) = (p, vec![0.0f32; 37], vec![0.0f32; 37]);
+    for t in 1..4 {
+        let step = AdamWStep {
+            learning_rate: lr,
+            beta_1,
+            beta_2,
+            epsilon: eps,
+            weight_decay: wd,
+            first_correction: 1.0 - beta_1.powi(t),
+            second_correction: 1.0 - beta_2.powi(t),
+            grad_scale: scale,
+        };
+        (parameter, moments) = adamw(parameter, tensor(g.clone()), moments, step);
+        for i in 0..37 {
+            let g = g[i] * scale;
+            m[i] = beta_1 * m[i] + (1.0 - beta_1) * g;
+            v[i] = beta_2 * v[i] + (1.0 - beta_2) * g * g;
+            let direction = m[i] / step.first_correction
+                / ((v[i] / step.second_correction).sqrt() + eps);
+            expected[i] = expected[i] * (1.0 - lr * wd) - lr * direction;
+        }
+    }
+    assert_close("adamw", &parameter.into_data().try_to_vec::<f32>().unwrap(), &expected, 1e-5);
+}

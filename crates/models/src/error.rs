@@ -1,0 +1,63 @@
+use std::path::PathBuf;
+
+/// What can be wrong with a model's files, settings or inputs.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was attempted: "read", "write" ...
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A JSON file is not what it should be.
+    #[error("{path} is not a valid model configuration")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and reason.
+        source: serde_json::Error,
+    },
+    /// A setting is out of range or contradicts another one.
+    #[error("model configuration: {key} {problem}")]
+    Config {
+        /// Name of the setting as in `config.json`.
+        key: &'static str,
+        /// What is wrong, with the value found and what was expected.
+        problem: String,
+    },
+    /// A safetensors file is malformed.
+    #[error("{path} is not a valid safetensors file")]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// The parser's reason.
+        source: safetensors::SafeTensorError,
+    },
+    /// The tensors of a file are not those of the model: all differences at once.
+    #[error("{path} does not hold the tensors of this model:\n{}", problems.join("\n"))]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// One line a missing, unexpected or misshapen tensor.
+        problems: Vec<String>,
+    },
+    /// A token id does not exist in the vocabulary.
+    #[error("row {row}, position {position}: token id {id} is not below the vocabulary size {vocab_size}")]
+    TokenId {
+        /// Row of the batch.
+        row: usize,
+        /// Position in the row.
+        position: usize,
+        /// The id.
+        id: u32,
+        /// Size of the vocabulary.
+        vocab_size: usize,
+    },
+    /// A batch is empty, ragged or longer than the model's positions.
+    #[error("batch: {0}")]
+    Batch(String),
+}

@@ -1,0 +1,59 @@
+use burn::tensor::Tensor;
+
+/// One weight: its name in the model's files, its values, and whether training may change it.
+#[derive(Clone, Debug)]
+pub struct Parameter<const D: usize> {
+    /// Name as in the safetensors file.
+    pub name: String,
+    /// The values; tracked by autodiff only inside [`crate::Decoder::tracked`] copies.
+    pub value: Tensor<D>,
+    /// Frozen weights get no gradient.
+    pub trainable: bool,
+}
+
+impl<const D: usize> Parameter<D> {
+    /// A trainable parameter.
+    pub fn new(name: impl Into<String>, value: Tensor<D>) -> Self {
+        Self { name: name.into(), value, trainable: true }
+    }
+}
+
+/// Something done to every parameter of a model, in a fixed order.
+pub trait ParameterVisitor {
+    /// Called once a parameter.
+    fn visit<const D: usize>(&mut self, parameter: &mut Parameter<D>);
+}
+
+/// Marks trainable parameters as leaves of the autodiff graph.
+pub(crate) struct Track;
+
+impl ParameterVisitor for Track {
+    fn visit<const D: usize>(&mut self, parameter: &mut Parameter<D>) {
+        let value = parameter.value.clone().autodiff();
+        parameter.value = if parameter.trainable { value.require_grad() } else { value };
+    }
+}
+
+/// Counts values.
+#[derive(Default)]
+pub(crate) struct Count {
+    pub(crate) total: usize,
+    pub(crate) trainable: usize,
+}
+
+impl ParameterVisitor for Count {
+    fn visit<const D: usize>(&mut self, parameter: &mut Parameter<D>) {
+        let count = parameter.value.shape().num_elements();
+        self.total += count;
+        self.trainable += if parameter.trainable { count } else { 0 };
+    }
+}
+
+/// Freezes or unfreezes by name.
+pub(crate) struct SetTrainable<'a>(pub(crate) &'a dyn Fn(&str) -> bool);
+
+impl ParameterVisitor for SetTrainable<'_> {
+    fn visit<const D: usize>(&mut self, parameter: &mut Parameter<D>) {
+        parameter.trainable = (self.0)(&parameter.name);
+    }
+}

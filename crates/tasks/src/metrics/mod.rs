@@ -1,0 +1,11 @@
+//! How sure can we be of a measured number?
+
+mod bootstrap;
+mod interval;
+mod proportion;
+mod student;
+
+pub use bootstrap::{Difference, bootstrap_difference, paired_bootstrap};
+pub use interval::Interval;
+pub use proportion::wilson;
+pub use student::{mean_interval, student_quantile};

@@ -1,0 +1,25 @@
+use std::fmt::Debug;
+
+use crate::{Grade, Profile, PromptStyle, TaskName};
+
+/// A question whose answers can be checked by a program.
+pub trait Problem: Send + Sync + Debug {
+    /// The task this problem belongs to.
+    fn task(&self) -> TaskName;
+
+    /// The text shown to the model (a single user turn, no chat template).
+    fn prompt(&self, style: PromptStyle) -> String;
+
+    /// Grades everything the model wrote after the prompt.
+    fn grade(&self, completion: &str, profile: Profile) -> Grade;
+
+    /// The reward that d1's reinforcement learning pays for the completion.
+    ///
+    /// Ranges: Sudoku and Countdown 0..=1, MATH 0.25..=3, GSM8K up to 4 (negative for very long
+    /// text after the answer).
+    fn reward(&self, completion: &str) -> f64;
+
+    /// The problem as one JSONL row: `task`, `prompt` (style [`PromptStyle::D1`]) and the columns
+    /// from which the same problem can be read back.
+    fn record(&self) -> serde_json::Value;
+}

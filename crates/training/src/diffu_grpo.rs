@@ -1,0 +1,227 @@
+//! diffu-GRPO (d1 section 3.2, algorithm 1): rollouts, group advantages, then `mu` inner updates
+//! on the same rollouts, each with freshly masked prompts that policy, old policy and reference
+//! all see.
+
+use crate::estimator::{LogProbEstimator, MaskKey, Pass, log_probs};
+use crate::objective::{PolicyLoss, PolicyOptions, TokenTerm, centred, policy_loss};
+use crate::prompts::PromptFormat;
+use crate::{Error, Learner};
+use afterthought_models::Decoder;
+use afterthought_sampling::diffusion::{DiffusionParams, Rollout, SampleKey, generate_with};
+use afterthought_tasks::Problem;
+
+/// Settings of the loop around the objective.
+pub struct DiffuGrpo {
+    /// Lays out the log-probability passes.
+    pub estimator: Box<dyn LogProbEstimator>,
+    /// Clip range, KL weight and estimate, normalisation.
+    pub objective: PolicyOptions,
+    /// Completions a prompt.
+    pub group_size: usize,
+    /// `mu`, updates on the same rollouts.
+    pub inner_updates: usize,
+    /// How rollouts are decoded.
+    pub sampling: DiffusionParams,
+    /// Rows a forward pass at most.
+    pub max_rows: usize,
+    /// Seed of rollouts and masks.
+    pub seed: u64,
+}
+
+/// What one step saw and did. Field names follow TRL's metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrpoMetrics {
+    /// Mean reward of the rollouts.
+    pub reward: f64,
+    /// Rewards of all rollouts, group by group.
+    pub rewards: Vec<f64>,
+    /// Standard deviation of the rewards.
+    pub reward_std: f64,
+    /// Share of groups whose completions all got the same reward; they are skipped.
+    pub frac_reward_zero_std: f64,
+    /// Tokens up to and including EOS, mean over completions.
+    pub mean_length: f64,
+    /// Share of completions without EOS.
+    pub clipped_ratio: f64,
+    /// Mean divergence from the reference over the inner updates, nats a token.
+    pub kl: f64,
+    /// Mean share of tokens whose clipped ratio decided.
+    pub clip_fraction: f64,
+    /// Loss of the last inner update.
+    pub loss: f64,
+    /// Gradient norm of the last inner update.
+    pub grad_norm: f64,
+    /// Forward passes of a rollout, mean over completions.
+    pub model_calls: f64,
+    /// Tokens that went through the model for rollouts.
+    pub rollout_tokens: usize,
+    /// Updates taken: 0 if every group was skipped.
+    pub updates: usize,
+}
+
+impl DiffuGrpo {
+    /// One rollout batch on `problems` and its inner updates. `step` keys all randomness.
+    ///
+    /// # Errors
+    /// Those of decoding, of the model and of [`Learner::update`]; [`Error::NonFinite`] for a
+    /// reward that is not a number.
+    pub fn step(
+        &self,
+        learner: &mut Learner,
+        reference: &Decoder,
+        problems: &[&dyn Problem],
+        format: &PromptFormat,
+        step: u64,
+        interrupt: &dyn Fn() -> bool,
+    ) -> Result<GrpoMetrics, Error> {
+        let rollouts = self.roll_out(learner.decoder(), problems, format, step, interrupt)?;
+        let mut rewards = Vec::with_capacity(rollouts.len());
+        for (rollout, problem) in rollouts.iter().zip(self.repeated(problems)) {
+            let reward = problem.reward(&format.completion(rollout)?);
+            if !reward.is_finite() {
+                let step = learner.step();
+                return Err(Error::NonFinite { what: "reward", value: reward, step });
+            }
+            rewards.push(reward);
+        }
+        let advantages = centred(&rewards, self.group_size);
+        // Only completions that carry a signal are scored.
+        let kept: Vec<usize> =
+            (0..rollouts.len()).filter(|index| advantages.values[*index] != 0.0).collect();
+        let inner = self.inner_updates_on(learner, reference, &rollouts, &kept, &advantages.values, format.eos, step)?;
+        Ok(self.metrics(&rollouts, rewards, &advantages, inner, format.eos))
+    }
+
+    fn repeated<'a>(
+        &self,
+        problems: &'a [&'a dyn Problem],
+    ) -> impl Iterator<Item = &'a dyn Problem> + use<'a> {
+        let group_size = self.group_size;
+        problems.iter().flat_map(move |problem| std::iter::repeat_n(*problem, group_size))
+    }
+
+    fn roll_out(
+        &self,
+        decoder: &Decoder,
+        problems: &[&dyn Problem],
+        format: &PromptFormat,
+        step: u64,
+        interrupt: &dyn Fn() -> bool,
+    ) -> Result<Vec<Rollout>, Error> {
+        let prompts = self
+            .repeated(problems)
+            .map(|problem| format.problem(problem))
+            .collect::<Result<Vec<_>, _>>()?;
+        let samples: Vec<u64> = (0..prompts.len() as u64).collect();
+        let key = SampleKey { seed: self.seed, step, samples: &samples };
+        Ok(generate_with(decoder, &prompts, &self.sampling, key, &mut |_| {}, interrupt)?)
+    }
+
+    /// The passes of every kept completion at one inner update, and the completion of each scored
+    /// token.
+    fn layout(
+        &self,
+        rollouts: &[Rollout],
+        kept: &[usize],
+        eos: u32,
+        step: u64,
+        inner: u64,
+    ) -> (Vec<Pass>, Vec<usize>) {
+        let (mut passes, mut owner) = (Vec::new(), Vec::new());
+        for (slot, index) in kept.iter().enumerate() {
+            let key = MaskKey { seed: self.seed, step, inner, sample: *index as u64 };
+            for pass in self.estimator.passes(&rollouts[*index], eos, key) {
+                owner.extend(std::iter::repeat_n(slot, pass.scored.len()));
+                passes.push(pass);
+            }
+        }
+        (passes, owner)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn inner_updates_on(
+        &self,
+        learner: &mut Learner,
+        reference: &Decoder,
+        rollouts: &[Rollout],
+        kept: &[usize],
+        advantages: &[f64],
+        eos: u32,
+        step: u64,
+    ) -> Result<Vec<(PolicyLoss, f64)>, Error> {
+        if kept.is_empty() {
+            return Ok(Vec::new());
+        }
+        let advantages: Vec<f64> = kept.iter().map(|index| advantages[*index]).collect();
+        let mut prepared = Vec::with_capacity(self.inner_updates);
+        for inner in 0..self.inner_updates as u64 {
+            let (passes, owner) = self.layout(rollouts, kept, eos, step, inner);
+            // Before the first update the policy is the old policy: its own values serve, and the
+            // ratio is exactly 1.
+            let old = match inner {
+                0 => None,
+                _ => Some(log_probs(learner.decoder(), &passes, self.max_rows)?),
+            };
+            let reference = match self.objective.beta {
+                0.0 => None,
+                _ => Some(log_probs(reference, &passes, self.max_rows)?),
+            };
+            prepared.push((passes, owner, old, reference));
+        }
+        let mut results = Vec::with_capacity(prepared.len());
+        for (passes, owner, old, reference) in prepared {
+            let (update, loss) = learner.update(&passes, self.max_rows, |values| {
+                let old = old.as_deref().unwrap_or(values);
+                let reference = reference.as_deref().unwrap_or(values);
+                let terms: Vec<TokenTerm> = (0..values.len())
+                    .map(|i| TokenTerm {
+                        completion: owner[i],
+                        log_prob: f64::from(values[i]),
+                        old: f64::from(old[i]),
+                        reference: f64::from(reference[i]),
+                    })
+                    .collect();
+                let loss = policy_loss(&terms, &advantages, &self.objective);
+                (loss.loss, loss.coefficients.clone(), loss)
+            })?;
+            results.push((loss, update.grad_norm));
+        }
+        Ok(results)
+    }
+
+    fn metrics(
+        &self,
+        rollouts: &[Rollout],
+        rewards: Vec<f64>,
+        advantages: &crate::objective::Advantages,
+        inner: Vec<(PolicyLoss, f64)>,
+        eos: u32,
+    ) -> GrpoMetrics {
+        let count = rollouts.len() as f64;
+        let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / count;
+        let reward = mean(&mut rewards.iter().copied());
+        let variance = mean(&mut rewards.iter().map(|r| (r - reward).powi(2)));
+        let updates = inner.len();
+        let over_updates = |value: &dyn Fn(&PolicyLoss) -> f64| {
+            inner.iter().map(|(loss, _)| value(loss)).sum::<f64>() / updates.max(1) as f64
+        };
+        GrpoMetrics {
+            reward,
+            reward_std: variance.sqrt(),
+            frac_reward_zero_std: advantages.groups_without_spread as f64
+                / advantages.groups as f64,
+            mean_length: mean(&mut rollouts.iter().map(|r| r.completion_len_to_eos(eos) as f64)),
+            clipped_ratio: mean(
+                &mut rollouts.iter().map(|r| f64::from(u8::from(!r.completion.contains(&eos)))),
+            ),
+            kl: over_updates(&|loss| loss.kl),
+            clip_fraction: over_updates(&|loss| loss.clip_fraction),
+            loss: inner.last().map_or(0.0, |(loss, _)| loss.loss),
+            grad_norm: inner.last().map_or(0.0, |(_, norm)| *norm),
+            model_calls: mean(&mut rollouts.iter().map(|r| r.model_calls as f64)),
+            rollout_tokens: rollouts.iter().map(|r| r.forward_tokens).sum(),
+            updates,
+            rewards,
+        }
+    }
+}

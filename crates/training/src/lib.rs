@@ -1,0 +1,24 @@
+//! How does a model learn?
+//!
+//! [`objective`] holds the losses and [`estimator`] the log-probability estimators, both as pure
+//! functions; [`Learner`] turns a weighted sum of log-probabilities into an update;
+//! [`supervised_step`] and [`DiffuGrpo`] are the two kinds of step built on it, and [`evaluate`]
+//! measures the result.
+
+mod diffu_grpo;
+mod error;
+pub mod estimator;
+mod evaluate;
+mod learner;
+pub mod objective;
+mod prompts;
+mod schedule;
+mod supervised;
+
+pub use diffu_grpo::{DiffuGrpo, GrpoMetrics};
+pub use error::Error;
+pub use evaluate::{Evaluated, Evaluation, evaluate};
+pub use learner::{AdamW, Learner, Update};
+pub use prompts::PromptFormat;
+pub use schedule::{Decay, Schedule};
+pub use supervised::supervised_step;

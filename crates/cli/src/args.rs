@@ -185,7 +185,7 @@ pub(crate) struct GenerateArgs {
     /// One prompt.
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
-    /// A file of prompts, one JSON object with `prompt` or `messages` a line.
+    /// A file of prompts, one JSON object with `prompt` a line.
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) prompts: Option<PathBuf>,
     /// Show how the text emerges from the masks, step by step.
@@ -211,9 +211,9 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
     /// Which part of a generated task to measure.
-    #[arg(long, value_enum, default_value_t = Split::Test)]
+    #[arg(long, value_enum, default_value_t = Split::Test, conflicts_with = "data")]
     pub(crate) split: Split,
-    /// Measure the first N items only.
+    /// Measure the first N items only [default: all of FILE, 256 of a generated task].
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
     /// How answers are read and judged.
@@ -238,6 +238,17 @@ pub(crate) enum Split {
     Validation,
     /// What results are reported on, once.
     Test,
+}
+
+impl Split {
+    /// As on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
 }
 
 /// `model`.
@@ -342,10 +353,11 @@ pub(crate) struct DataGenerateArgs {
     /// Which part of the problem space; the parts never overlap.
     #[arg(long, value_enum, default_value_t = Split::Train)]
     pub(crate) split: Split,
-    /// Sudoku: empty cells in each puzzle [default: 8].
+    /// Sudoku: empty cells in each puzzle, 1 to 12 [default: 6, 7 or 8].
     #[arg(long, value_name = "N")]
     pub(crate) empties: Option<usize>,
-    /// Countdown: numbers in each problem [default: 3].
+    /// Countdown: numbers in each problem. 3 makes problems for small models, numbers 1-9 and targets
+    /// 10-60; other counts make the published kind, both 1-100 [default: 3].
     #[arg(long, value_name = "N")]
     pub(crate) numbers: Option<usize>,
     /// Seed of the random streams.
@@ -400,16 +412,10 @@ mod tests {
     #[test]
     fn every_command_and_flag_has_a_help_line() {
         fn check(command: &clap::Command) {
-            assert!(
-                command.get_about().is_some(),
-                "{} has no help",
-                command.get_name()
-            );
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
             for argument in command.get_arguments() {
                 assert!(
-                    argument
-                        .get_help()
-                        .is_some_and(|help| !help.to_string().is_empty()),
+                    argument.get_help().is_some_and(|help| !help.to_string().is_empty()),
                     "{} {} has no help",
                     command.get_name(),
                     argument.get_id()
@@ -423,11 +429,7 @@ mod tests {
     #[test]
     fn exactly_one_prompt_source_is_required() {
         let parse = |extra: &[&str]| {
-            Cli::try_parse_from(
-                ["afterthought", "generate", "--model", "m"]
-                    .iter()
-                    .chain(extra),
-            )
+            Cli::try_parse_from(["afterthought", "generate", "--model", "m"].iter().chain(extra))
         };
         assert!(parse(&["--prompt", "hello"]).is_ok());
         assert!(parse(&["--prompts", "p.jsonl"]).is_ok());

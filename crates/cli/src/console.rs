@@ -38,13 +38,7 @@ impl Console {
     pub(crate) fn new(quiet: bool, color: ColorWhen) -> Self {
         let terminal = io::stderr().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self::with_sink(
-            Box::new(io::stderr()),
-            quiet,
-            terminal && !dumb,
-            color,
-            LINE_EVERY,
-        )
+        Self::with_sink(Box::new(io::stderr()), quiet, terminal && !dumb, color, LINE_EVERY)
     }
 
     /// A console that writes to `sink` instead of stderr.
@@ -62,20 +56,17 @@ impl Console {
             ColorWhen::Auto => live && !no_color,
         };
         let output = Mutex::new(Output { sink, bar: None });
-        Self {
-            shared: Arc::new(Shared {
-                quiet,
-                color,
-                live,
-                line_every,
-                output,
-            }),
-        }
+        Self { shared: Arc::new(Shared { quiet, color, live, line_every, output }) }
     }
 
     /// Whether stderr takes ANSI colours.
     pub(crate) fn color(&self) -> bool {
         self.shared.color
+    }
+
+    /// Whether stderr is a terminal that can be redrawn.
+    pub(crate) fn live(&self) -> bool {
+        self.shared.live
     }
 
     /// A line of information; dropped by `--quiet`.
@@ -87,11 +78,7 @@ impl Console {
 
     /// A line that the user must see, `--quiet` or not.
     pub(crate) fn warn(&self, text: &str) {
-        let label = if self.shared.color {
-            "\u{1b}[1;33mwarning:\u{1b}[0m"
-        } else {
-            "warning:"
-        };
+        let label = if self.shared.color { "\u{1b}[1;33mwarning:\u{1b}[0m" } else { "warning:" };
         self.line(&format!("{label} {text}"));
     }
 
@@ -128,10 +115,7 @@ impl Console {
 
     fn output(&self) -> MutexGuard<'_, Output> {
         // A holder that panicked left only display state behind.
-        self.shared
-            .output
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,6 +131,13 @@ pub(crate) enum ProgressMode {
         /// The least time between two lines.
         every: Duration,
     },
+}
+
+/// Columns of the terminal on stderr; 80 where there is none.
+pub(crate) fn stderr_width() -> usize {
+    let mut table = Table::new();
+    table.use_stderr();
+    table.width().map_or(80, usize::from).max(20)
 }
 
 /// Text from a model or a file, with control characters escaped so that it cannot drive the
@@ -209,13 +200,8 @@ mod tests {
 
     fn transcript(quiet: bool, color: ColorWhen) -> String {
         let buffer = Buffer::default();
-        let console = Console::with_sink(
-            Box::new(buffer.clone()),
-            quiet,
-            false,
-            color,
-            Duration::ZERO,
-        );
+        let console =
+            Console::with_sink(Box::new(buffer.clone()), quiet, false, color, Duration::ZERO);
         console.note("loading");
         console.warn("3 rows dropped");
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
@@ -223,14 +209,8 @@ mod tests {
 
     #[test]
     fn quiet_drops_notes_and_keeps_warnings() {
-        assert_eq!(
-            transcript(false, ColorWhen::Never),
-            "loading\nwarning: 3 rows dropped\n"
-        );
-        assert_eq!(
-            transcript(true, ColorWhen::Never),
-            "warning: 3 rows dropped\n"
-        );
+        assert_eq!(transcript(false, ColorWhen::Never), "loading\nwarning: 3 rows dropped\n");
+        assert_eq!(transcript(true, ColorWhen::Never), "warning: 3 rows dropped\n");
     }
 
     #[test]

@@ -42,11 +42,7 @@ pub(crate) struct UsageError {
 impl UsageError {
     /// A usage error that is its own cause.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: None,
-            source: None,
-        }
+        Self { message: message.into(), hint: None, source: None }
     }
 
     /// A usage error caused by `source`, which stays in the printed chain.
@@ -54,11 +50,7 @@ impl UsageError {
         message: impl Into<String>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self {
-            message: message.into(),
-            hint: None,
-            source: Some(source.into()),
-        }
+        Self { message: message.into(), hint: None, source: Some(source.into()) }
     }
 
     /// Adds the line printed after `hint:`.
@@ -76,9 +68,7 @@ impl fmt::Display for UsageError {
 
 impl Error for UsageError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }
 
@@ -120,10 +110,7 @@ impl Error for Hinted {
 
 /// Gives a failure (exit code 1) a `hint:` line without changing its message or causes.
 pub(crate) fn hinted(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> anyhow::Error {
-    anyhow::Error::new(Hinted {
-        hint: hint.into(),
-        error: error.into(),
-    })
+    anyhow::Error::new(Hinted { hint: hint.into(), error: error.into() })
 }
 
 /// The exit code of an error: the first cause in its chain that has one, else 1.
@@ -195,14 +182,9 @@ mod tests {
 
     #[test]
     fn codes_are_the_documented_numbers() {
-        let numbers = [
-            Exit::Done,
-            Exit::Failed,
-            Exit::Usage,
-            Exit::Interrupted,
-            Exit::AlreadyComplete,
-        ]
-        .map(|exit| exit as u8);
+        let numbers =
+            [Exit::Done, Exit::Failed, Exit::Usage, Exit::Interrupted, Exit::AlreadyComplete]
+                .map(|exit| exit as u8);
         assert_eq!(numbers, [0, 1, 2, 3, 4]);
     }
 
@@ -226,17 +208,10 @@ mod tests {
         let nested = anyhow::Error::new(Library(UsageError::new("unknown key")));
         assert_eq!(exit_of(&nested), Exit::Usage);
 
-        let stopped = Interrupted {
-            checkpoint: "runs/a".into(),
-        };
+        let stopped = Interrupted { checkpoint: "runs/a".into() };
         assert_eq!(exit_of(&anyhow::Error::new(stopped)), Exit::Interrupted);
-        let complete = AlreadyComplete {
-            directory: "runs/a".into(),
-        };
-        assert_eq!(
-            exit_of(&anyhow::Error::new(complete)),
-            Exit::AlreadyComplete
-        );
+        let complete = AlreadyComplete { directory: "runs/a".into() };
+        assert_eq!(exit_of(&anyhow::Error::new(complete)), Exit::AlreadyComplete);
     }
 
     #[test]

@@ -48,11 +48,7 @@ impl Plan {
         let index = self.timeline.skip();
         if let Some(name) = self.names.get(index) {
             let stages = self.names.len();
-            self.console.note(&format!(
-                "{} [{}/{stages}] {name}: done earlier",
-                utc(),
-                index + 1
-            ));
+            self.console.note(&format!("{} [{}/{stages}] {name}: done earlier", utc(), index + 1));
         }
     }
 }
@@ -93,24 +89,12 @@ impl Progress {
         match &bar {
             Some(bar) => console.put_bar(bar.clone()),
             None => {
-                let steps = if total > 0 {
-                    format!(" ({total})")
-                } else {
-                    String::new()
-                };
+                let steps = if total > 0 { format!(" ({total})") } else { String::new() };
                 console.note(&format!("{} {label}: started{steps}", utc()));
             }
         }
         let (begun, state) = (Instant::now(), Mutex::default());
-        Self {
-            console,
-            label,
-            total,
-            begun,
-            plan,
-            bar,
-            state,
-        }
+        Self { console, label, total, begun, plan, bar, state }
     }
 
     /// Sets the number of steps done.
@@ -152,15 +136,10 @@ impl Progress {
             state.last_line = elapsed;
             let mut parts = vec![match self.total {
                 0 => state.done.to_string(),
-                total => format!(
-                    "{}/{total} ({:.0}%)",
-                    state.done,
-                    100.0 * self.fraction(&state)
-                ),
+                total => format!("{}/{total} ({:.0}%)", state.done, 100.0 * self.fraction(&state)),
             }];
             parts.extend(self.details(&state, elapsed));
-            self.console
-                .note(&format!("{} {}: {}", utc(), self.label, parts.join(" · ")));
+            self.console.note(&format!("{} {}: {}", utc(), self.label, parts.join(" · ")));
         }
     }
 
@@ -170,11 +149,7 @@ impl Progress {
     }
 
     fn fraction(&self, state: &State) -> f64 {
-        if self.total == 0 {
-            0.0
-        } else {
-            (state.done as f64 / self.total as f64).min(1.0)
-        }
+        if self.total == 0 { 0.0 } else { (state.done as f64 / self.total as f64).min(1.0) }
     }
 
     /// Time left, then metrics: a narrow terminal cuts off the end.
@@ -209,8 +184,7 @@ impl Drop for Progress {
             (false, total) => format!("stopped at {}/{total} after {after}", state.done),
         }];
         parts.extend(metric_texts(&state));
-        self.console
-            .note(&format!("{} {}: {}", utc(), self.label, parts.join(" · ")));
+        self.console.note(&format!("{} {}: {}", utc(), self.label, parts.join(" · ")));
     }
 }
 
@@ -243,12 +217,7 @@ struct Timeline {
 
 impl Timeline {
     fn new(weights: Vec<f64>) -> Self {
-        Self {
-            weights,
-            next: 0,
-            finished: 0.0,
-            running: false,
-        }
+        Self { weights, next: 0, finished: 0.0, running: false }
     }
 
     /// Ends the running stage, begins the next one and returns its index.
@@ -280,11 +249,7 @@ impl Timeline {
     /// Time left over all stages when `fraction` of the running one is done: work left at the
     /// rate of the work done. None before anything is done.
     fn time_left(&self, elapsed: Duration, fraction: f64) -> Option<Duration> {
-        let current = if self.running {
-            self.weight(self.next - 1)
-        } else {
-            0.0
-        };
+        let current = if self.running { self.weight(self.next - 1) } else { 0.0 };
         let done = self.finished + current * fraction;
         let later: f64 = self.weights.iter().skip(self.next).sum();
         time_left(elapsed, done / (self.finished + current + later))
@@ -300,11 +265,7 @@ fn time_left(elapsed: Duration, fraction: f64) -> Option<Duration> {
 }
 
 fn metric_texts(state: &State) -> Vec<String> {
-    state
-        .metrics
-        .iter()
-        .map(|(name, value)| format!("{name} {}", compact(*value)))
-        .collect()
+    state.metrics.iter().map(|(name, value)| format!("{name} {}", compact(*value))).collect()
 }
 
 /// `0:42`, `12:05`, `1:02:03`.
@@ -332,11 +293,7 @@ pub(crate) fn compact(value: f64) -> String {
 
 /// The time of day in UTC, `22:53:07Z`.
 fn utc() -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
-        % 86_400;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() % 86_400;
     format!("{:02}:{:02}:{:02}Z", now / 3600, now / 60 % 60, now % 60)
 }
 
@@ -366,21 +323,13 @@ mod tests {
 
     impl Buffer {
         fn console(&self, quiet: bool, every: Duration) -> Console {
-            Console::with_sink(
-                Box::new(self.clone()),
-                quiet,
-                false,
-                ColorWhen::Never,
-                every,
-            )
+            Console::with_sink(Box::new(self.clone()), quiet, false, ColorWhen::Never, every)
         }
 
         /// The lines without their time of day.
         fn lines(&self) -> Vec<String> {
             let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-            text.lines()
-                .map(|line| line.split_once("Z ").unwrap().1.to_owned())
-                .collect()
+            text.lines().map(|line| line.split_once("Z ").unwrap().1.to_owned()).collect()
         }
     }
 
@@ -465,12 +414,7 @@ mod tests {
     #[test]
     fn short_numbers_and_clocks() {
         let shown = [0.0, 27_130.0, 2.5e6, 312.4, 12.345, 0.5321, 3e-6, -0.25].map(compact);
-        assert_eq!(
-            shown,
-            [
-                "0", "27.1k", "2.50M", "312", "12.35", "0.5321", "3.0e-6", "-0.2500"
-            ]
-        );
+        assert_eq!(shown, ["0", "27.1k", "2.50M", "312", "12.35", "0.5321", "3.0e-6", "-0.2500"]);
         let clocks = [42, 725, 3723].map(|s| clock(Duration::from_secs(s)));
         assert_eq!(clocks, ["0:42", "12:05", "1:02:03"]);
     }

@@ -60,14 +60,8 @@ fn gsm8k_generations_of_llada_under_d1() {
     let Some(files) = published("gsm8k", 10) else {
         return;
     };
-    let result = document(&grade(
-        &["--task", "gsm8k", "--profile", "d1", "--json"],
-        &files,
-    ));
-    assert_eq!(
-        (&result["correct"], &result["total"]),
-        (&json!(783), &json!(1130))
-    );
+    let result = document(&grade(&["--task", "gsm8k", "--profile", "d1", "--json"], &files));
+    assert_eq!((&result["correct"], &result["total"]), (&json!(783), &json!(1130)));
     assert_eq!(result["items"].as_array().unwrap().len(), 1130);
     assert!((result["score"].as_f64().unwrap() - 783.0 / 1130.0).abs() < 1e-12);
 }
@@ -77,14 +71,8 @@ fn math_generations_of_llada_under_d1() {
     let Some(files) = published("math500", 2) else {
         return;
     };
-    let result = document(&grade(
-        &["--task", "math", "--profile", "d1", "--json"],
-        &files,
-    ));
-    assert_eq!(
-        (&result["correct"], &result["total"]),
-        (&json!(130), &json!(500))
-    );
+    let result = document(&grade(&["--task", "math", "--profile", "d1", "--json"], &files));
+    assert_eq!((&result["correct"], &result["total"]), (&json!(130), &json!(500)));
 }
 
 #[test]
@@ -92,10 +80,7 @@ fn json_has_exactly_the_documented_keys() {
     let folder = tempfile::tempdir().unwrap();
     let content = json!({"generations": [item("\\boxed{18}", 18.0), item("I do not know.", 3.0)]});
     let file = write(folder.path(), "a.json", &content.to_string());
-    let result = document(&grade(
-        &["--task", "gsm8k", "--profile", "d1", "--json"],
-        &[file],
-    ));
+    let result = document(&grade(&["--task", "gsm8k", "--profile", "d1", "--json"], &[file]));
     assert_eq!(
         result,
         json!({
@@ -117,21 +102,11 @@ fn several_files_are_one_list_in_the_order_given() {
         write(folder.path(), name, &content.to_string())
     };
     let files = [file("z.json", 1), file("a.json", 2), file("m.json", 3)];
-    let result = document(&grade(
-        &["--task", "gsm8k", "--profile", "d1", "--json"],
-        &files,
-    ));
-    let answers: Vec<_> = result["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| item["answer"].clone())
-        .collect();
+    let result = document(&grade(&["--task", "gsm8k", "--profile", "d1", "--json"], &files));
+    let answers: Vec<_> =
+        result["items"].as_array().unwrap().iter().map(|item| item["answer"].clone()).collect();
     assert_eq!(answers, ["1", "2", "3"]);
-    assert_eq!(
-        (&result["total"], &result["correct"]),
-        (&json!(3), &json!(1))
-    );
+    assert_eq!((&result["total"], &result["correct"]), (&json!(3), &json!(1)));
 }
 
 #[test]
@@ -142,19 +117,14 @@ fn sudoku_under_d1_scores_cells() {
     let answer = "3142211112111321";
     let right = (0..16).filter(|&i| puzzle.as_bytes()[i] == b'0');
     let empties = right.clone().count();
-    let right = right
-        .filter(|&i| answer.as_bytes()[i] == solution.as_bytes()[i])
-        .count();
+    let right = right.filter(|&i| answer.as_bytes()[i] == solution.as_bytes()[i]).count();
     assert!(0 < right && right < empties);
     let content = json!({"generations": [
         {"question": puzzle, "ground_truth": solution,
          "generations": format!("<answer>\n{answer}\n</answer>")},
     ]});
     let file = write(folder.path(), "a.json", &content.to_string());
-    let result = document(&grade(
-        &["--task", "sudoku", "--profile", "d1", "--json"],
-        &[file],
-    ));
+    let result = document(&grade(&["--task", "sudoku", "--profile", "d1", "--json"], &[file]));
     assert_eq!(result["correct"], 0);
     assert_eq!(result["score"], right as f64 / empties as f64);
 }
@@ -170,14 +140,8 @@ fn without_json_stdout_is_a_table() {
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");
-    assert!(
-        lines[0].contains("task") && lines[0].contains("undecided"),
-        "{text}"
-    );
-    assert!(
-        lines[2].contains("gsm8k") && lines[2].contains("50.00 %"),
-        "{text}"
-    );
+    assert!(lines[0].contains("task") && lines[0].contains("undecided"), "{text}");
+    assert!(lines[2].contains("gsm8k") && lines[2].contains("50.00 %"), "{text}");
 }
 
 #[test]
@@ -186,10 +150,7 @@ fn a_missing_file_is_a_usage_error() {
     let output = grade(&["--task", "gsm8k", "--profile", "d1"], &[missing]);
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
-    assert!(
-        text.starts_with("error: cannot read no/such/file.json\n"),
-        "{text}"
-    );
+    assert!(text.starts_with("error: cannot read no/such/file.json\n"), "{text}");
     assert!(text.contains("\nhint: "), "{text}");
 }
 
@@ -205,17 +166,9 @@ fn unknown_names_and_missing_arguments_are_usage_errors() {
         let output = grade(arguments, &file);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         let text = stderr(&output);
-        assert!(
-            text.starts_with("error:") && text.contains(expected),
-            "{text}"
-        );
+        assert!(text.starts_with("error:") && text.contains(expected), "{text}");
     }
-    assert_eq!(
-        grade(&["--task", "gsm8k", "--profile", "d1"], &[])
-            .status
-            .code(),
-        Some(2)
-    );
+    assert_eq!(grade(&["--task", "gsm8k", "--profile", "d1"], &[]).status.code(), Some(2));
 }
 
 #[test]
@@ -225,11 +178,7 @@ fn malformed_files_name_the_file_and_the_item() {
     let bad = json!({"question": "How many?", "generations": 7, "ground_truth": 18});
     for (name, content, expected) in [
         ("broken.json", "{\"generations\": [".to_owned(), "line 1"),
-        (
-            "item.json",
-            json!({"generations": [good, bad]}).to_string(),
-            "item 1",
-        ),
+        ("item.json", json!({"generations": [good, bad]}).to_string(), "item 1"),
         (
             "empty.json",
             json!({"generations": [
@@ -258,16 +207,10 @@ fn malformed_files_name_the_file_and_the_item() {
 fn a_file_without_generations_is_announced() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "none.json", "{\"generations\": []}");
-    let output = grade(
-        &["--task", "gsm8k", "--profile", "d1", "--json", "--quiet"],
-        &[file],
-    );
+    let output = grade(&["--task", "gsm8k", "--profile", "d1", "--json", "--quiet"], &[file]);
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        text.starts_with("warning: ") && text.contains("none.json"),
-        "{text}"
-    );
+    assert!(text.starts_with("warning: ") && text.contains("none.json"), "{text}");
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(result["total"], 0);
 }
@@ -288,10 +231,7 @@ fn colour_follows_the_flag() {
 #[test]
 fn help_and_version_are_results() {
     for flag in ["--help", "--version"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_afterthought"))
-            .arg(flag)
-            .output()
-            .unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_afterthought")).arg(flag).output().unwrap();
         assert_eq!(output.status.code(), Some(0));
         assert!(!output.stdout.is_empty() && output.stderr.is_empty());
     }

@@ -28,9 +28,8 @@ impl RotaryTable {
 
     /// Standard RoPE: `theta^(-2i / head_dim)` for `i` in `0..head_dim / 2`.
     pub fn standard(theta: f64, head_dim: usize, positions: usize) -> Self {
-        let frequencies: Vec<f64> = (0..head_dim / 2)
-            .map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64))
-            .collect();
+        let frequencies: Vec<f64> =
+            (0..head_dim / 2).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect();
         Self::new(&frequencies, positions)
     }
 

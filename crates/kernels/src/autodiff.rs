@@ -117,8 +117,9 @@ impl<B: KernelGradients> Backward<B, 2> for TokenLogProb {
         let [hidden_node, head_node] = ops.parents;
         let (hidden, head, targets, excluded, sums) = ops.state;
         let want_head = head_node.is_some();
-        let (grad_hidden, grad_head) =
-            B::fused_token_log_prob_backward(hidden, head, targets, excluded, sums, grad, want_head);
+        let (grad_hidden, grad_head) = B::fused_token_log_prob_backward(
+            hidden, head, targets, excluded, sums, grad, want_head,
+        );
         if let Some(node) = hidden_node {
             grads.register::<B>(node.id, grad_hidden);
         }
@@ -140,7 +141,11 @@ impl<B: KernelGradients, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
         }
     }
 
-    fn fused_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self> {
+    fn fused_rms_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> FloatTensor<Self> {
         let ((x, x_node), (weight, weight_node)) = (x.into_parts(), weight.into_parts());
         match RmsNorm.prepare::<C>([x_node, weight_node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
@@ -208,7 +213,9 @@ impl<B: KernelGradients, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
                 );
                 prep.finish((hidden, head, targets, excluded, sums), output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::fused_token_log_prob(hidden, head, targets, excluded)),
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::fused_token_log_prob(hidden, head, targets, excluded))
+            }
         }
     }
 }

@@ -38,15 +38,15 @@ pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, spec: &AttentionSpec)
     let rows = spec.lengths.len();
     let [positions, q_width] = q.dims();
     let width = positions / rows;
-    let heads_first = |x: Tensor<2>, heads: usize| {
-        x.reshape([rows, width, heads, spec.head_dim]).swap_dims(1, 2)
-    };
+    let heads_first =
+        |x: Tensor<2>, heads: usize| x.reshape([rows, width, heads, spec.head_dim]).swap_dims(1, 2);
     let group = spec.heads / spec.kv_heads;
-    let shared = |x: Tensor<4>| {
-        x.reshape([rows, spec.kv_heads, 1, width * spec.head_dim])
-            .repeat_dim(2, group)
-            .reshape([rows, spec.heads, width, spec.head_dim])
-    };
+    let shared =
+        |x: Tensor<4>| {
+            x.reshape([rows, spec.kv_heads, 1, width * spec.head_dim])
+                .repeat_dim(2, group)
+                .reshape([rows, spec.heads, width, spec.head_dim])
+        };
     let q = rotate(heads_first(q, spec.heads), spec);
     let k = shared(rotate(heads_first(k, spec.kv_heads), spec));
     let v = shared(heads_first(v, spec.kv_heads));

@@ -58,7 +58,12 @@ impl KernelOps for Flex {
         tensor(cpu::embedding::forward(table.slice(), &ids, width), [ids.len(), width])
     }
 
-    fn fused_attention(q: FlexTensor, k: FlexTensor, v: FlexTensor, spec: AttentionSpec) -> FlexTensor {
+    fn fused_attention(
+        q: FlexTensor,
+        k: FlexTensor,
+        v: FlexTensor,
+        spec: AttentionSpec,
+    ) -> FlexTensor {
         let shape = q.shape();
         let width = shape[0] / spec.lengths.len();
         let (q, k, v) = (Values::new(q), Values::new(k), Values::new(v));
@@ -130,14 +135,8 @@ impl KernelGradients for Flex {
         let (q_shape, kv_shape) = (q.shape(), k.shape());
         let width = q_shape[0] / spec.lengths.len();
         let [q, k, v, grad] = [q, k, v, grad].map(Values::new);
-        let grads = cpu::attention::backward(
-            q.slice(),
-            k.slice(),
-            v.slice(),
-            grad.slice(),
-            width,
-            &spec,
-        );
+        let grads =
+            cpu::attention::backward(q.slice(), k.slice(), v.slice(), grad.slice(), width, &spec);
         [tensor(grads.q, q_shape), tensor(grads.k, kv_shape.clone()), tensor(grads.v, kv_shape)]
     }
 

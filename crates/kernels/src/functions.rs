@@ -29,7 +29,10 @@ pub(crate) fn fused<const D: usize>(x: &Tensor<D>) -> bool {
 pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     assert_eq!(x.dims()[1], weight.dims()[1], "input width and weight width differ");
     if fused(&x) {
-        return Tensor::from_dispatch(Dispatch::fused_linear(x.into_dispatch(), weight.into_dispatch()));
+        return Tensor::from_dispatch(Dispatch::fused_linear(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+        ));
     }
     composed::linear(x, weight)
 }
@@ -48,7 +51,10 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
 pub fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
     assert_eq!(gate.dims(), up.dims(), "gate and up differ in shape");
     if fused(&gate) {
-        return Tensor::from_dispatch(Dispatch::fused_swiglu(gate.into_dispatch(), up.into_dispatch()));
+        return Tensor::from_dispatch(Dispatch::fused_swiglu(
+            gate.into_dispatch(),
+            up.into_dispatch(),
+        ));
     }
     composed::swiglu(gate, up)
 }
@@ -72,7 +78,10 @@ pub fn embedding(table: Tensor<2>, ids: Arc<[u32]>) -> Tensor<2> {
 /// head_dim]`; queries and keys are rotated here. Returns the shape of `q`.
 pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, spec: AttentionSpec) -> Tensor<2> {
     let ([positions, q_width], rows) = (q.dims(), spec.lengths.len());
-    assert!(rows > 0 && positions > 0 && positions.is_multiple_of(rows), "an empty or ragged batch");
+    assert!(
+        rows > 0 && positions > 0 && positions.is_multiple_of(rows),
+        "an empty or ragged batch"
+    );
     assert_eq!(q_width, spec.heads * spec.head_dim, "query width");
     assert_eq!(k.dims(), [positions, spec.kv_heads * spec.head_dim], "key shape");
     assert_eq!(k.dims(), v.dims(), "key and value shapes differ");

@@ -19,6 +19,8 @@ mod ops;
 mod optimizer;
 
 pub use attention::{AttentionSpec, RotaryTable};
-pub use functions::{attention, embedding, has_fused_kernels, linear, rms_norm, swiglu, token_log_prob};
+pub use functions::{
+    attention, embedding, has_fused_kernels, linear, rms_norm, swiglu, token_log_prob,
+};
 pub use ops::{KernelGradients, KernelOps};
 pub use optimizer::{AdamWStep, adamw, sum_of_squares};

@@ -18,7 +18,11 @@ pub trait KernelOps: Backend {
     fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// `x / sqrt(mean(x^2) + eps) * weight` over the last dimension.
-    fn fused_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self>;
+    fn fused_rms_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> FloatTensor<Self>;
 
     /// `silu(gate) * up`.
     fn fused_swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -52,7 +56,10 @@ pub trait KernelGradients: KernelOps {
     ) -> FloatTensor<Self>;
 
     /// Gradient of [`KernelOps::fused_linear`] for `weight`.
-    fn fused_linear_backward_weight(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn fused_linear_backward_weight(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 
     /// Gradients of [`KernelOps::fused_rms_norm`] for `x` and, if wanted, `weight`.
     fn fused_rms_norm_backward(

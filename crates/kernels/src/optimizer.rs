@@ -52,10 +52,11 @@ pub fn adamw<const D: usize>(
     let grad = grad * step.grad_scale;
     let first = first * step.beta_1 + grad.clone() * (1.0 - step.beta_1);
     let second = second * step.beta_2 + grad.powf_scalar(2.0) * (1.0 - step.beta_2);
-    let direction = first.clone() / step.first_correction
+    let direction = first.clone()
+        / step.first_correction
         / ((second.clone() / step.second_correction).sqrt() + step.epsilon);
-    let parameter = parameter * (1.0 - step.learning_rate * step.weight_decay)
-        - direction * step.learning_rate;
+    let parameter =
+        parameter * (1.0 - step.learning_rate * step.weight_decay) - direction * step.learning_rate;
     (parameter, [first, second])
 }
 

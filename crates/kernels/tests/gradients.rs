@@ -272,8 +272,8 @@ fn adamw_matches_its_definition() {
             let g = g[i] * scale;
             m[i] = beta_1 * m[i] + (1.0 - beta_1) * g;
             v[i] = beta_2 * v[i] + (1.0 - beta_2) * g * g;
-            let direction = m[i] / step.first_correction
-                / ((v[i] / step.second_correction).sqrt() + eps);
+            let direction =
+                m[i] / step.first_correction / ((v[i] / step.second_correction).sqrt() + eps);
             expected[i] = expected[i] * (1.0 - lr * wd) - lr * direction;
         }
     }

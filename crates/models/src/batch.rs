@@ -14,7 +14,10 @@ impl Batch {
     /// # Errors
     /// [`Error::Batch`] if there is no row, the ids do not fill the rows, or a length exceeds the
     /// width.
-    pub fn new(ids: impl Into<Arc<[u32]>>, lengths: impl Into<Arc<[usize]>>) -> Result<Self, Error> {
+    pub fn new(
+        ids: impl Into<Arc<[u32]>>,
+        lengths: impl Into<Arc<[usize]>>,
+    ) -> Result<Self, Error> {
         let (ids, lengths) = (ids.into(), lengths.into());
         if lengths.is_empty() || ids.is_empty() || !ids.len().is_multiple_of(lengths.len()) {
             let problem = format!("{} ids do not fill {} rows", ids.len(), lengths.len());

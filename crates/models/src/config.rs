@@ -70,7 +70,10 @@ impl DecoderConfig {
             return fail("num_key_value_heads", problem);
         }
         if !self.head_dim.is_multiple_of(2) {
-            return fail("head_dim", format!("is {}; rotary embedding needs an even width", self.head_dim));
+            return fail(
+                "head_dim",
+                format!("is {}; rotary embedding needs an even width", self.head_dim),
+            );
         }
         if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps > 0.0) {
             return fail("rms_norm_eps", format!("is {}; expected > 0", self.rms_norm_eps));
@@ -79,7 +82,10 @@ impl DecoderConfig {
             return fail("rope_theta", format!("is {}; expected > 0", self.rope_theta));
         }
         if !(self.initializer_range.is_finite() && self.initializer_range > 0.0) {
-            return fail("initializer_range", format!("is {}; expected > 0", self.initializer_range));
+            return fail(
+                "initializer_range",
+                format!("is {}; expected > 0", self.initializer_range),
+            );
         }
         for (key, id) in [
             ("mask_token_id", self.mask_token_id),
@@ -88,7 +94,10 @@ impl DecoderConfig {
             ("pad_token_id", self.pad_token_id),
         ] {
             if let Some(id) = id.filter(|id| *id as usize >= self.vocab_size) {
-                return fail(key, format!("is {id}; the vocabulary has {} tokens", self.vocab_size));
+                return fail(
+                    key,
+                    format!("is {id}; the vocabulary has {} tokens", self.vocab_size),
+                );
             }
         }
         Ok(())

@@ -70,7 +70,8 @@ impl Decoder {
             if name.ends_with(".bias") {
                 return Ok(vec![0.0; count]);
             }
-            let into_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+            let into_residual =
+                name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
             let std = if into_residual { residual } else { std };
             let mut stream = Stream::new(seed, "initial weights", index, 0);
             Ok((0..count).map(|_| (stream.normal() * std) as f32).collect())
@@ -226,7 +227,13 @@ impl Loader<'_> {
         Ok(Parameter::new(name, Tensor::from_data(TensorData::new(values, [width]), self.device)))
     }
 
-    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear, Error> {
+    fn linear(
+        &mut self,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        bias: bool,
+    ) -> Result<Linear, Error> {
         Ok(Linear {
             weight: self.matrix(&format!("{name}.weight"), outputs, inputs)?,
             bias: match bias {

@@ -46,7 +46,9 @@ pub enum Error {
         problems: Vec<String>,
     },
     /// A token id does not exist in the vocabulary.
-    #[error("row {row}, position {position}: token id {id} is not below the vocabulary size {vocab_size}")]
+    #[error(
+        "row {row}, position {position}: token id {id} is not below the vocabulary size {vocab_size}"
+    )]
     TokenId {
         /// Row of the batch.
         row: usize,

@@ -35,17 +35,12 @@ impl Layer {
         let (q, k) = (self.q.forward(h.clone()), self.k.forward(h.clone()));
         let v = self.v.forward(h);
         let (q, k) = match &self.qk_norm {
-            Some([q_norm, k_norm]) => {
-                (head_norm(q, q_norm, eps), head_norm(k, k_norm, eps))
-            }
+            Some([q_norm, k_norm]) => (head_norm(q, q_norm, eps), head_norm(k, k_norm, eps)),
             None => (q, k),
         };
         let attended = kernels::attention(q, k, v, spec);
         let (x, attended) = match at {
-            Some(at) => (
-                kernels::embedding(x, at.clone()),
-                kernels::embedding(attended, at),
-            ),
+            Some(at) => (kernels::embedding(x, at.clone()), kernels::embedding(attended, at)),
             None => (x, attended),
         };
         let x = x + self.o.forward(attended);

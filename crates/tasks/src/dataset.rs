@@ -15,10 +15,7 @@ use crate::{Problem, TaskError, TaskName};
 /// The file cannot be read, or a row (named by its line) is not a problem of this task.
 pub fn read_problems(task: TaskName, path: &Path) -> Result<Vec<Box<dyn Problem>>, TaskError> {
     fn boxed<P: Problem + 'static>(problems: Vec<P>) -> Vec<Box<dyn Problem>> {
-        problems
-            .into_iter()
-            .map(|problem| Box::new(problem) as Box<dyn Problem>)
-            .collect()
+        problems.into_iter().map(|problem| Box::new(problem) as Box<dyn Problem>).collect()
     }
     Ok(match task {
         TaskName::Sudoku => boxed(SudokuProblem::read(path)?),

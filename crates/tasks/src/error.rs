@@ -138,10 +138,6 @@ impl TaskError {
             actual.truncate(end);
             actual.push('…');
         }
-        Self::Field {
-            key: key.into(),
-            expected,
-            actual,
-        }
+        Self::Field { key: key.into(), expected, actual }
     }
 }

@@ -52,10 +52,7 @@ pub fn read_generations(path: &Path) -> Result<Vec<Generation>, TaskError> {
         let read = |(i, item)| generation(item).map_err(|error| item_error(i, error));
         return items.iter().enumerate().map(read).collect();
     }
-    let lines = content
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty());
+    let lines = content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let read = |(index, line): (usize, &str)| {
         serde_json::from_str(line)
             .map_err(TaskError::from)
@@ -69,20 +66,15 @@ fn generation(item: &Value) -> Result<Generation, TaskError> {
     let written = item.get("generations").unwrap_or(&Value::Null);
     let completions = match written {
         Value::String(one) => Some(vec![one.clone()]),
-        Value::Array(several) => several
-            .iter()
-            .map(|sample| sample.as_str().map(str::to_owned))
-            .collect(),
+        Value::Array(several) => {
+            several.iter().map(|sample| sample.as_str().map(str::to_owned)).collect()
+        }
         _ => None,
     };
     Ok(Generation {
         question: text(item, "question")?.to_owned(),
         completions: completions.ok_or_else(|| {
-            TaskError::field(
-                "generations",
-                "a string or a list of strings",
-                describe(written),
-            )
+            TaskError::field("generations", "a string or a list of strings", describe(written))
         })?,
         ground_truth: item.get("ground_truth").cloned().unwrap_or(Value::Null),
     })
@@ -107,14 +99,9 @@ pub fn problem_from_generation(
     let wrong = |expected| TaskError::field("ground_truth", expected, describe(ground_truth));
     Ok(match task {
         TaskName::Sudoku => {
-            let solution = ground_truth
-                .as_str()
-                .ok_or_else(|| wrong("sixteen digits"))?;
+            let solution = ground_truth.as_str().ok_or_else(|| wrong("sixteen digits"))?;
             let givens = sudoku::cells("question", puzzle_in(question)?)?;
-            Box::new(SudokuProblem::new(
-                givens,
-                sudoku::cells("ground_truth", solution)?,
-            )?)
+            Box::new(SudokuProblem::new(givens, sudoku::cells("ground_truth", solution)?)?)
         }
         TaskName::Countdown => Box::new(countdown_problem(question, ground_truth)?),
         TaskName::Gsm8k => {
@@ -157,14 +144,8 @@ fn countdown_problem(question: &str, ground_truth: &Value) -> Result<CountdownPr
         .0;
     let target = match ground_truth {
         Value::Null => {
-            let after = question
-                .split_once("Target: ")
-                .ok_or_else(|| missing("`Target: ..`"))?
-                .1;
-            let digits = after
-                .split(|c: char| !c.is_ascii_digit())
-                .next()
-                .unwrap_or("");
+            let after = question.split_once("Target: ").ok_or_else(|| missing("`Target: ..`"))?.1;
+            let digits = after.split(|c: char| !c.is_ascii_digit()).next().unwrap_or("");
             digits.parse().map_err(|_| missing("`Target: ..`"))?
         }
         given => countdown::number("ground_truth", given)?,
@@ -209,10 +190,7 @@ mod tests {
         assert_eq!(read(&document).unwrap(), read(&lines).unwrap());
         assert_eq!(read(&item.to_string()).unwrap().len(), 1);
         let samples = json!({"question": "1+1?", "generations": ["2", "3"], "ground_truth": 2});
-        assert_eq!(
-            read(&samples.to_string()).unwrap()[0].completions,
-            ["2", "3"]
-        );
+        assert_eq!(read(&samples.to_string()).unwrap()[0].completions, ["2", "3"]);
     }
 
     #[test]
@@ -220,19 +198,11 @@ mod tests {
         let good = json!({"question": "1+1?", "generations": "2", "ground_truth": 2.0});
         let bad = json!({"question": "1+1?", "generations": 2});
         let error = read(&json!({"generations": [good, bad]}).to_string()).unwrap_err();
-        let TaskError::Item {
-            item: 1, source, ..
-        } = error
-        else {
-            panic!("{error}")
-        };
+        let TaskError::Item { item: 1, source, .. } = error else { panic!("{error}") };
         assert!(matches!(*source, TaskError::Field { ref key, .. } if key == "generations"));
         let error = read(&format!("{good}\n\n{bad}")).unwrap_err();
         assert!(matches!(error, TaskError::Row { line: 3, .. }), "{error}");
-        assert!(matches!(
-            read("{").unwrap_err(),
-            TaskError::Row { line: 1, .. }
-        ));
+        assert!(matches!(read("{").unwrap_err(), TaskError::Row { line: 1, .. }));
     }
 
     #[test]
@@ -252,32 +222,12 @@ mod tests {
                 json!("3142243142131324"),
                 "<answer>3142243142131324</answer>",
             ),
-            (
-                TaskName::Countdown,
-                "",
-                json!([[30, 100, 93], 23]),
-                "\\boxed{30+93-100}",
-            ),
-            (
-                TaskName::Countdown,
-                numbers,
-                json!("23"),
-                "\\boxed{30+93-100}",
-            ),
-            (
-                TaskName::Countdown,
-                numbers,
-                json!(null),
-                "\\boxed{30+93-100}",
-            ),
+            (TaskName::Countdown, "", json!([[30, 100, 93], 23]), "\\boxed{30+93-100}"),
+            (TaskName::Countdown, numbers, json!("23"), "\\boxed{30+93-100}"),
+            (TaskName::Countdown, numbers, json!(null), "\\boxed{30+93-100}"),
             (TaskName::Gsm8k, "?", json!(23.0), "\\boxed{23}"),
             (TaskName::Gsm8k, "?", json!("1,023"), "\\boxed{1023}"),
-            (
-                TaskName::Math,
-                "?",
-                json!("\\frac{1}{2}"),
-                "\\boxed{\\dfrac12}",
-            ),
+            (TaskName::Math, "?", json!("\\frac{1}{2}"), "\\boxed{\\dfrac12}"),
             (TaskName::Math, "?", json!(27.0), "\\boxed{27}"),
         ] {
             let problem = problem_from_generation(task, question, &gold).unwrap();
@@ -295,20 +245,13 @@ mod tests {
     fn golds_of_the_wrong_kind_are_errors() {
         for (task, question, gold) in [
             (TaskName::Sudoku, "no puzzle", json!("3142243142131324")),
-            (
-                TaskName::Sudoku,
-                "3102200002100320",
-                json!("1111111111111111"),
-            ),
+            (TaskName::Sudoku, "3102200002100320", json!("1111111111111111")),
             (TaskName::Countdown, "Numbers: [1, x]", json!(3)),
             (TaskName::Countdown, "Numbers: [1, 2]", json!(null)),
             (TaskName::Gsm8k, "?", json!([1])),
             (TaskName::Math, "?", json!(null)),
         ] {
-            assert!(
-                problem_from_generation(task, question, &gold).is_err(),
-                "{task} {question}"
-            );
+            assert!(problem_from_generation(task, question, &gold).is_err(), "{task} {question}");
         }
     }
 }

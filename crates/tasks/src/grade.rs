@@ -42,15 +42,7 @@ impl Grade {
     /// A grade worth one point: earned when `verdict` is [`Outcome::Correct`].
     pub(crate) fn whole(answer: Option<String>, verdict: Outcome) -> Self {
         let earned = f64::from(u8::from(verdict == Outcome::Correct));
-        Self {
-            answer,
-            verdict,
-            score: earned,
-            credit: Credit {
-                earned,
-                possible: 1.0,
-            },
-        }
+        Self { answer, verdict, score: earned, credit: Credit { earned, possible: 1.0 } }
     }
 
     /// A grade worth `possible` points.
@@ -60,21 +52,9 @@ impl Grade {
         earned: usize,
         possible: usize,
     ) -> Self {
-        let credit = Credit {
-            earned: earned as f64,
-            possible: possible as f64,
-        };
-        let score = if possible == 0 {
-            0.0
-        } else {
-            credit.earned / credit.possible
-        };
-        Self {
-            answer,
-            verdict,
-            score,
-            credit,
-        }
+        let credit = Credit { earned: earned as f64, possible: possible as f64 };
+        let score = if possible == 0 { 0.0 } else { credit.earned / credit.possible };
+        Self { answer, verdict, score, credit }
     }
 }
 
@@ -96,12 +76,7 @@ pub struct Summary {
 
 /// Adds grades up.
 pub fn summarise(grades: &[Grade]) -> Summary {
-    let count = |outcome| {
-        grades
-            .iter()
-            .filter(|grade| grade.verdict == outcome)
-            .count()
-    };
+    let count = |outcome| grades.iter().filter(|grade| grade.verdict == outcome).count();
     let earned: f64 = grades.iter().map(|grade| grade.credit.earned).sum();
     let possible: f64 = grades.iter().map(|grade| grade.credit.possible).sum();
     Summary {
@@ -109,11 +84,7 @@ pub fn summarise(grades: &[Grade]) -> Summary {
         correct: count(Outcome::Correct),
         no_answer: count(Outcome::NoAnswer),
         undecided: count(Outcome::Undecided),
-        score: if possible > 0.0 {
-            earned / possible
-        } else {
-            0.0
-        },
+        score: if possible > 0.0 { earned / possible } else { 0.0 },
     }
 }
 
@@ -130,19 +101,13 @@ mod tests {
             Grade::partial(None, Outcome::NoAnswer, 0, 8),
         ];
         let summary = summarise(&grades);
-        assert_eq!(
-            (summary.total, summary.correct, summary.no_answer),
-            (3, 1, 1)
-        );
+        assert_eq!((summary.total, summary.correct, summary.no_answer), (3, 1, 1));
         assert!((summary.score - 5.0 / 20.0).abs() < 1e-15);
         assert_eq!(summarise(&[]).score, 0.0);
     }
 
     #[test]
     fn outcomes_are_written_in_snake_case() {
-        assert_eq!(
-            serde_json::to_string(&Outcome::NoAnswer).unwrap(),
-            "\"no_answer\""
-        );
+        assert_eq!(serde_json::to_string(&Outcome::NoAnswer).unwrap(), "\"no_answer\"");
     }
 }

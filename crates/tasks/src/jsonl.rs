@@ -9,10 +9,7 @@ use crate::TaskError;
 
 /// The whole file as text.
 pub(crate) fn read_text(path: &Path) -> Result<String, TaskError> {
-    fs::read_to_string(path).map_err(|source| TaskError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    fs::read_to_string(path).map_err(|source| TaskError::Read { path: path.to_owned(), source })
 }
 
 /// Applies `read` to every line of a JSONL file; blank lines hold no row.
@@ -37,19 +34,13 @@ pub(crate) fn read_rows<T>(
 
 /// Wraps an error with the file and line it happened at.
 pub(crate) fn at_line(path: &Path, line: u64, error: TaskError) -> TaskError {
-    TaskError::Row {
-        path: path.to_owned(),
-        line,
-        source: Box::new(error),
-    }
+    TaskError::Row { path: path.to_owned(), line, source: Box::new(error) }
 }
 
 /// The string under `key`.
 pub(crate) fn text<'a>(row: &'a Value, key: &str) -> Result<&'a str, TaskError> {
     let value = row.get(key).unwrap_or(&Value::Null);
-    value
-        .as_str()
-        .ok_or_else(|| TaskError::field(key, "a string", describe(value)))
+    value.as_str().ok_or_else(|| TaskError::field(key, "a string", describe(value)))
 }
 
 /// A JSON value for an error message.

@@ -77,14 +77,11 @@ fn find(
     text: &str,
     names: &'static [&'static str],
 ) -> Result<usize, TaskError> {
-    names
-        .iter()
-        .position(|name| *name == text)
-        .ok_or_else(|| TaskError::UnknownName {
-            kind,
-            found: text.to_owned(),
-            expected: names,
-        })
+    names.iter().position(|name| *name == text).ok_or_else(|| TaskError::UnknownName {
+        kind,
+        found: text.to_owned(),
+        expected: names,
+    })
 }
 
 #[cfg(test)]
@@ -107,10 +104,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_the_valid_ones() {
         let error = "gsm".parse::<TaskName>().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "unknown task \"gsm\": expected one of sudoku, countdown, gsm8k, math"
-        );
+        assert_eq!(error, "unknown task \"gsm\": expected one of sudoku, countdown, gsm8k, math");
         let error = "D1".parse::<Profile>().unwrap_err().to_string();
         assert_eq!(error, "unknown profile \"D1\": expected one of d1, strict");
     }

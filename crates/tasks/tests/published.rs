@@ -25,22 +25,12 @@ fn regrade(data: &Path, task: TaskName, prefix: &str, profile: Profile) -> Summa
     let mut grades: Vec<Grade> = Vec::new();
     for entry in std::fs::read_dir(data.join("llada_generations")).unwrap() {
         let path = entry.unwrap().path();
-        if !path
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .starts_with(prefix)
-        {
+        if !path.file_name().unwrap().to_string_lossy().starts_with(prefix) {
             continue;
         }
         for generation in read_generations(&path).unwrap() {
             let problem = generation.problem(task).unwrap();
-            grades.extend(
-                generation
-                    .completions
-                    .iter()
-                    .map(|text| problem.grade(text, profile)),
-            );
+            grades.extend(generation.completions.iter().map(|text| problem.grade(text, profile)));
         }
     }
     summarise(&grades)
@@ -73,11 +63,7 @@ fn every_math_500_gold_is_accepted_and_understood() {
     for problem in MathProblem::read(&data.join("math/math500.jsonl")).unwrap() {
         let boxed = format!("\\boxed{{{}}}", problem.gold());
         for profile in Profile::ALL {
-            assert_eq!(
-                problem.grade(&boxed, profile).verdict,
-                Outcome::Correct,
-                "{boxed}"
-            );
+            assert_eq!(problem.grade(&boxed, profile).verdict, Outcome::Correct, "{boxed}");
         }
         // Another number can only be told from the gold by reading the gold.
         let other = problem.grade("\\boxed{987654321}", Profile::Strict);
@@ -109,17 +95,13 @@ fn every_data_set_is_read_whole_and_survives_its_records() {
     ] {
         let problems = read_problems(task, &data.join(file)).unwrap();
         assert_eq!(problems.len(), rows, "{file}");
-        let records: Vec<String> = problems
-            .iter()
-            .map(|problem| problem.record().to_string())
-            .collect();
+        let records: Vec<String> =
+            problems.iter().map(|problem| problem.record().to_string()).collect();
         let copy = folder.path().join("copy.jsonl");
         std::fs::write(&copy, records.join("\n")).unwrap();
         let again = read_problems(task, &copy).unwrap();
-        let copied: Vec<String> = again
-            .iter()
-            .map(|problem| problem.record().to_string())
-            .collect();
+        let copied: Vec<String> =
+            again.iter().map(|problem| problem.record().to_string()).collect();
         assert_eq!(copied, records);
     }
 }
@@ -128,10 +110,7 @@ fn every_data_set_is_read_whole_and_survives_its_records() {
 fn gsm8k_gold_solutions_are_correct_under_both_profiles() {
     let Some(data) = data() else { return };
     for problem in Gsm8kProblem::read(&data.join("gsm8k/test.jsonl")).unwrap() {
-        assert_eq!(
-            problem.grade(problem.worked(), Profile::Strict).verdict,
-            Outcome::Correct
-        );
+        assert_eq!(problem.grade(problem.worked(), Profile::Strict).verdict, Outcome::Correct);
         let boxed = format!("\\boxed{{{}}}", problem.gold().unwrap().replace(',', ""));
         assert_eq!(problem.grade(&boxed, Profile::D1).verdict, Outcome::Correct);
     }
@@ -143,10 +122,7 @@ fn all_d1_countdown_problems_are_solvable() {
     for problem in CountdownProblem::read(&data.join("countdown/d1_cd3_test.jsonl")).unwrap() {
         let solution = solve(problem.numbers(), problem.target()).unwrap().unwrap();
         let answer = format!("<answer>{solution}</answer>");
-        assert_eq!(
-            problem.grade(&answer, Profile::Strict).verdict,
-            Outcome::Correct
-        );
+        assert_eq!(problem.grade(&answer, Profile::Strict).verdict, Outcome::Correct);
         assert_eq!(problem.reward(&answer), 1.0);
     }
 }
@@ -155,10 +131,8 @@ fn all_d1_countdown_problems_are_solvable() {
 fn many_d1_sudoku_puzzles_have_several_solutions() {
     let Some(data) = data() else { return };
     let problems = SudokuProblem::read(&data.join("sudoku/d1_4x4_test.csv")).unwrap();
-    let several = problems
-        .iter()
-        .filter(|problem| count_solutions(problem.givens(), 2) > 1)
-        .count();
+    let several =
+        problems.iter().filter(|problem| count_solutions(problem.givens(), 2) > 1).count();
     assert_eq!((several, problems.len()), (124, 500));
 }
 
@@ -170,10 +144,7 @@ fn dream_sudokus_have_the_givens_they_say() {
         for problem in SudokuProblem::read(&file).unwrap() {
             // Reading checks that the solution keeps the givens.
             assert!(is_solved(problem.solution()));
-            assert_eq!(
-                problem.givens().iter().filter(|&&digit| digit != 0).count(),
-                givens
-            );
+            assert_eq!(problem.givens().iter().filter(|&&digit| digit != 0).count(), givens);
         }
     }
 }

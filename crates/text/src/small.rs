@@ -60,25 +60,14 @@ pub fn word_level(words: &[String], special: &SpecialTokens) -> Result<Tokenizer
     for word in words {
         let reason = if word.contains(char::is_whitespace) {
             "words are split at white space"
-        } else if special
-            .in_order()
-            .any(|s| !s.is_empty() && s != word && word.contains(s))
-        {
+        } else if special.in_order().any(|s| !s.is_empty() && s != word && word.contains(s)) {
             "a special token within it would be split off"
         } else {
             continue;
         };
-        return Err(Error::UnusableToken {
-            token: word.clone(),
-            reason,
-        });
+        return Err(Error::UnusableToken { token: word.clone(), reason });
     }
-    build(
-        words.iter().cloned(),
-        special,
-        json!({"type": "WhitespaceSplit"}),
-        Value::Null,
-    )
+    build(words.iter().cloned(), special, json!({"type": "WhitespaceSplit"}), Value::Null)
 }
 
 /// A tokenizer whose tokens are the characters of `alphabet`; decoding what was encoded gives the
@@ -98,12 +87,7 @@ pub fn char_level(alphabet: &str, special: &SpecialTokens) -> Result<Tokenizer, 
         "behavior": "Isolated",
         "invert": false,
     });
-    build(
-        alphabet.chars().map(String::from),
-        special,
-        split,
-        json!({"type": "Fuse"}),
-    )
+    build(alphabet.chars().map(String::from), special, split, json!({"type": "Fuse"}))
 }
 
 fn build(
@@ -117,10 +101,7 @@ fn build(
     let tokens = special.in_order().map(str::to_owned).chain(words);
     for (id, token) in tokens.enumerate() {
         if token.is_empty() {
-            return Err(Error::UnusableToken {
-                token,
-                reason: "it is empty",
-            });
+            return Err(Error::UnusableToken { token, reason: "it is empty" });
         }
         if !seen.insert(token.clone()) {
             return Err(Error::RepeatedToken { token });
@@ -162,14 +143,11 @@ mod tests {
 
     #[test]
     fn words_round_trip_with_specials_first() {
-        let special = SpecialTokens {
-            others: vec!["<sep>".to_owned()],
-            ..SpecialTokens::default()
-        };
+        let special =
+            SpecialTokens { others: vec!["<sep>".to_owned()], ..SpecialTokens::default() };
         let tokenizer = word_level(&words("( 1 2 + = )"), &special).unwrap();
-        for (id, token) in ["<bos>", "<eos>", "<mask>", "<unk>", "<pad>", "<sep>"]
-            .iter()
-            .enumerate()
+        for (id, token) in
+            ["<bos>", "<eos>", "<mask>", "<unk>", "<pad>", "<sep>"].iter().enumerate()
         {
             assert_eq!(tokenizer.token_to_id(token).unwrap(), id as u32);
         }
@@ -178,24 +156,15 @@ mod tests {
         let ids = tokenizer.encode(text).unwrap();
         assert_eq!(ids, [6, 7, 9, 8, 11, 10, 7]);
         assert_eq!(tokenizer.decode(&ids, true).unwrap(), text);
-        assert_eq!(
-            tokenizer.encode("<bos>1 <mask><eos>").unwrap(),
-            [0, 7, 2, 1]
-        );
+        assert_eq!(tokenizer.encode("<bos>1 <mask><eos>").unwrap(), [0, 7, 2, 1]);
         assert_eq!(tokenizer.decode(&[0, 7, 2, 1], true).unwrap(), "1");
     }
 
     #[test]
     fn without_pad_the_first_four_ids_stay() {
-        let special = SpecialTokens {
-            pad: None,
-            ..SpecialTokens::default()
-        };
+        let special = SpecialTokens { pad: None, ..SpecialTokens::default() };
         let tokenizer = char_level("ab", &special).unwrap();
-        assert_eq!(
-            tokenizer.encode("<unk>").unwrap_err().to_string(),
-            unknown("<unk>", 0)
-        );
+        assert_eq!(tokenizer.encode("<unk>").unwrap_err().to_string(), unknown("<unk>", 0));
         assert_eq!(tokenizer.encode("ab<mask>").unwrap(), [4, 5, 2]);
     }
 
@@ -233,20 +202,14 @@ mod tests {
         let path = dir.path().join("tokenizer.json");
         let special = SpecialTokens::default();
         for (built, text) in [
-            (
-                word_level(&words("one two three"), &special).unwrap(),
-                "two one three <eos>",
-            ),
+            (word_level(&words("one two three"), &special).unwrap(), "two one three <eos>"),
             (char_level("one tw", &special).unwrap(), "two one <eos>"),
         ] {
             built.save(&path).unwrap();
             let loaded = Tokenizer::from_file(&path).unwrap();
             assert_eq!(loaded.encode(text).unwrap(), built.encode(text).unwrap());
             assert_eq!(loaded.vocab_size(), built.vocab_size());
-            assert!(matches!(
-                loaded.encode("zwei"),
-                Err(Error::UnknownWord { .. })
-            ));
+            assert!(matches!(loaded.encode("zwei"), Err(Error::UnknownWord { .. })));
         }
     }
 
@@ -259,17 +222,8 @@ mod tests {
         assert!(build("a<eos>").contains("special token within it"));
         assert!(build("a\tb").contains("white space"));
         assert!(build("a  b").contains("empty"));
-        assert!(matches!(
-            char_level("aa", &special),
-            Err(Error::RepeatedToken { .. })
-        ));
-        let twice = SpecialTokens {
-            pad: Some("<eos>".to_owned()),
-            ..special
-        };
-        assert!(matches!(
-            char_level("a", &twice),
-            Err(Error::RepeatedToken { .. })
-        ));
+        assert!(matches!(char_level("aa", &special), Err(Error::RepeatedToken { .. })));
+        let twice = SpecialTokens { pad: Some("<eos>".to_owned()), ..special };
+        assert!(matches!(char_level("a", &twice), Err(Error::RepeatedToken { .. })));
     }
 }

@@ -24,10 +24,8 @@ impl Tokenizer {
     /// [`Error::Io`] if it cannot be read, [`Error::Tokenizer`] if it is not a tokenizer.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::Io {
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
         Self::parse(bytes, || path.display().to_string())
     }
 
@@ -40,24 +38,14 @@ impl Tokenizer {
     }
 
     fn parse(bytes: Vec<u8>, origin: impl Fn() -> String) -> Result<Self, Error> {
-        let fail = |source| Error::Tokenizer {
-            origin: origin(),
-            source,
-        };
+        let fail = |source| Error::Tokenizer { origin: origin(), source };
         let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(&fail)?;
-        inner
-            .with_truncation(None)
-            .map_err(&fail)?
-            .with_padding(None);
+        inner.with_truncation(None).map_err(&fail)?.with_padding(None);
         let unknown = match inner.get_model() {
             ModelWrapper::WordLevel(model) => inner.token_to_id(&model.unk_token),
             _ => None,
         };
-        Ok(Self {
-            inner,
-            source: bytes.into(),
-            unknown,
-        })
+        Ok(Self { inner, source: bytes.into(), unknown })
     }
 
     /// Writes the `tokenizer.json` file, byte for byte as it was loaded or built.
@@ -66,10 +54,8 @@ impl Tokenizer {
     /// [`Error::Io`] if it cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
-        std::fs::write(path, &self.source).map_err(|source| Error::Io {
-            path: path.to_path_buf(),
-            source,
-        })
+        std::fs::write(path, &self.source)
+            .map_err(|source| Error::Io { path: path.to_path_buf(), source })
     }
 
     /// The bytes of the `tokenizer.json` file.
@@ -85,25 +71,15 @@ impl Tokenizer {
     /// [`Error::Encode`] if the library fails. (Models of other kinds have their own
     /// way with rare characters, such as bytes; their unknown token is passed through.)
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let fail = |source| Error::Encode {
-            text: text.chars().take(80).collect(),
-            source,
-        };
+        let fail = |source| Error::Encode { text: text.chars().take(80).collect(), source };
         let encoding = self.inner.encode_fast(text, false).map_err(fail)?;
         let ids = encoding.get_ids();
         if let Some(at) = ids.iter().position(|&id| Some(id) == self.unknown) {
             // Offsets cost time, so they are computed only to name the word.
             let slow = self.inner.encode(text, false).map_err(fail)?;
-            let (start, end) = slow
-                .get_offsets()
-                .get(at)
-                .copied()
-                .unwrap_or((0, text.len()));
+            let (start, end) = slow.get_offsets().get(at).copied().unwrap_or((0, text.len()));
             let word = text.get(start..end).unwrap_or(text).to_owned();
-            return Err(Error::UnknownWord {
-                word,
-                offset: start,
-            });
+            return Err(Error::UnknownWord { word, offset: start });
         }
         Ok(ids.to_vec())
     }
@@ -119,10 +95,7 @@ impl Tokenizer {
         }
         self.inner
             .decode(ids, skip_special)
-            .map_err(|source| Error::Decode {
-                ids: ids.len(),
-                source,
-            })
+            .map_err(|source| Error::Decode { ids: ids.len(), source })
     }
 
     /// The id of `token`, added tokens included.
@@ -130,11 +103,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::UnknownToken`] if there is none.
     pub fn token_to_id(&self, token: &str) -> Result<u32, Error> {
-        self.inner
-            .token_to_id(token)
-            .ok_or_else(|| Error::UnknownToken {
-                token: token.to_owned(),
-            })
+        self.inner.token_to_id(token).ok_or_else(|| Error::UnknownToken { token: token.to_owned() })
     }
 
     /// The token whose id is `id`, added tokens included.
@@ -142,10 +111,9 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::UnknownId`] if there is none.
     pub fn id_to_token(&self, id: u32) -> Result<String, Error> {
-        self.inner.id_to_token(id).ok_or_else(|| Error::UnknownId {
-            id,
-            vocab_size: self.vocab_size(),
-        })
+        self.inner
+            .id_to_token(id)
+            .ok_or_else(|| Error::UnknownId { id, vocab_size: self.vocab_size() })
     }
 
     /// Number of tokens, added ones included. Tokenizers in the wild can have gaps between ids, and
@@ -179,10 +147,7 @@ mod tests {
     fn truncation_and_padding_of_the_file_are_not_applied() {
         let tokenizer = Tokenizer::from_bytes(BPE).unwrap();
         assert_eq!(tokenizer.encode("abcab<eos>").unwrap(), [2, 3, 2, 4]);
-        assert_eq!(
-            tokenizer.decode(&[2, 3, 2, 4], false).unwrap(),
-            "abcab<eos>"
-        );
+        assert_eq!(tokenizer.decode(&[2, 3, 2, 4], false).unwrap(), "abcab<eos>");
         assert_eq!(tokenizer.decode(&[2, 3, 2, 4], true).unwrap(), "abcab");
         assert_eq!(tokenizer.vocab_size(), 5);
     }
@@ -206,13 +171,7 @@ mod tests {
         let error = tokenizer.token_to_id("<mask>").unwrap_err();
         assert!(matches!(&error, Error::UnknownToken { token } if token == "<mask>"));
         for result in [tokenizer.decode(&[0, 7], false), tokenizer.id_to_token(7)] {
-            assert!(matches!(
-                result,
-                Err(Error::UnknownId {
-                    id: 7,
-                    vocab_size: 5
-                })
-            ));
+            assert!(matches!(result, Err(Error::UnknownId { id: 7, vocab_size: 5 })));
         }
     }
 

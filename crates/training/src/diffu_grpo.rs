@@ -85,10 +85,22 @@ impl DiffuGrpo {
             rewards.push(reward);
         }
         let advantages = centred(&rewards, self.group_size);
-        // Only completions that carry a signal are scored.
+        // Only groups that carry a signal are scored, but those whole: a completion whose reward
+        // happens to be the mean of its group still counts in the average and in the divergence.
+        let spread = |group: &[f64]| group.iter().any(|advantage| *advantage != 0.0);
+        let groups: Vec<bool> =
+            advantages.values.chunks_exact(self.group_size).map(spread).collect();
         let kept: Vec<usize> =
-            (0..rollouts.len()).filter(|index| advantages.values[*index] != 0.0).collect();
-        let inner = self.inner_updates_on(learner, reference, &rollouts, &kept, &advantages.values, format.eos, step)?;
+            (0..rollouts.len()).filter(|index| groups[*index / self.group_size]).collect();
+        let inner = self.inner_updates_on(
+            learner,
+            reference,
+            &rollouts,
+            &kept,
+            &advantages.values,
+            format.eos,
+            step,
+        )?;
         Ok(self.metrics(&rollouts, rewards, &advantages, inner, format.eos))
     }
 

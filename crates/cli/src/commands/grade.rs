@@ -25,10 +25,7 @@ pub(crate) fn run(args: &GradeArgs, console: &Console) -> anyhow::Result<()> {
             let graded = grade(args.task, args.profile, generation)
                 .with_context(|| format!("{}: item {item}", path.display()))
                 .map_err(|error| {
-                    hinted(
-                        error,
-                        format!("is this a file of {} generations?", args.task),
-                    )
+                    hinted(error, format!("is this a file of {} generations?", args.task))
                 })?;
             grades.extend(graded);
         }
@@ -47,9 +44,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Generation>> {
         TaskError::Read { source, .. } if source.kind() != io::ErrorKind::InvalidData => {
             let message = format!("cannot read {}", path.display());
             let reason = io::Error::new(source.kind(), source.to_string());
-            UsageError::caused_by(message, reason)
-                .hint("check the path")
-                .into()
+            UsageError::caused_by(message, reason).hint("check the path").into()
         }
         _ => hinted(
             error,
@@ -62,14 +57,9 @@ fn read(path: &Path) -> anyhow::Result<Vec<Generation>> {
 /// The grade of each completion that was sampled for a question.
 fn grade(task: TaskName, profile: Profile, generation: &Generation) -> anyhow::Result<Vec<Grade>> {
     let problem = generation.problem(task)?;
-    anyhow::ensure!(
-        !generation.completions.is_empty(),
-        "`generations` is an empty list"
-    );
+    anyhow::ensure!(!generation.completions.is_empty(), "`generations` is an empty list");
     let completions = generation.completions.iter();
-    Ok(completions
-        .map(|completion| problem.grade(completion, profile))
-        .collect())
+    Ok(completions.map(|completion| problem.grade(completion, profile)).collect())
 }
 
 /// What `--json` prints.

@@ -114,16 +114,8 @@ impl From<f64> for Cell {
 
 impl From<Interval> for Cell {
     fn from(interval: Interval) -> Self {
-        let Interval {
-            estimate,
-            low,
-            high,
-        } = interval;
-        Self::Estimate {
-            value: estimate,
-            low,
-            high,
-        }
+        let Interval { estimate, low, high } = interval;
+        Self::Estimate { value: estimate, low, high }
     }
 }
 
@@ -215,15 +207,8 @@ mod tests {
     #[test]
     fn the_document_has_the_keys_of_the_schema() {
         let mut report = Report::new("reproduce d1", "smoke", 7);
-        let mut table = Table {
-            columns: vec!["model".into(), "exact".into()],
-            ..Table::default()
-        };
-        let estimate = Cell::from(Interval {
-            estimate: 0.5,
-            low: 0.4,
-            high: 0.6,
-        });
+        let mut table = Table { columns: vec!["model".into(), "exact".into()], ..Table::default() };
+        let estimate = Cell::from(Interval { estimate: 0.5, low: 0.4, high: 0.6 });
         table.rows = vec![
             vec!["base".into(), estimate],
             vec!["sft".into(), Cell::Missing],
@@ -237,12 +222,7 @@ mod tests {
             evidence: Map::new(),
         });
         let value = serde_json::to_value(&report).unwrap();
-        let keys: Vec<&str> = value
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(
             keys,
             [
@@ -258,10 +238,7 @@ mod tests {
             ]
         );
         assert_eq!(value["schema"], "afterthought.report/1");
-        assert_eq!(
-            value["tables"]["main"]["columns"],
-            json!(["model", "exact"])
-        );
+        assert_eq!(value["tables"]["main"]["columns"], json!(["model", "exact"]));
         assert_eq!(
             value["tables"]["main"]["rows"],
             json!([["base", {"value": 0.5, "low": 0.4, "high": 0.6}], ["sft", null], ["d1", 3]])
@@ -276,23 +253,13 @@ mod tests {
     #[test]
     fn optional_parts_appear_when_filled_and_read_back() {
         let mut report = Report::new("reproduce d1", "smoke", 7);
-        let series = Series {
-            name: "d1".into(),
-            points: vec![[0.0, 0.5, 0.4, 0.6]],
-        };
-        let curve = Curve {
-            x_label: "step".into(),
-            y_label: "reward".into(),
-            series: vec![series],
-        };
+        let series = Series { name: "d1".into(), points: vec![[0.0, 0.5, 0.4, 0.6]] };
+        let curve =
+            Curve { x_label: "step".into(), y_label: "reward".into(), series: vec![series] };
         report.curves.insert("rewards", curve);
         let mut more = Map::new();
         more.insert("verdict".into(), json!("wrong"));
-        report.samples.push(Sample {
-            title: "a".into(),
-            more,
-            ..Sample::default()
-        });
+        report.samples.push(Sample { title: "a".into(), more, ..Sample::default() });
         let text = serde_json::to_string(&report).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(

@@ -12,9 +12,7 @@ pub(super) fn example() -> Report {
         cores: Some(2),
         memory_bytes: Some(8 << 30),
         os: "linux x86_64".into(),
-        features: ["avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16"]
-            .map(String::from)
-            .into(),
+        features: ["avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16"].map(String::from).into(),
     };
     report.elapsed_s = 1153.0;
     report.summary = Some(
@@ -43,22 +41,11 @@ pub(super) fn example() -> Report {
 }
 
 fn estimate(value: f64, half: f64) -> Cell {
-    Cell::Estimate {
-        value,
-        low: value - half,
-        high: value + half,
-    }
+    Cell::Estimate { value, low: value - half, high: value + half }
 }
 
 fn main_results() -> Table {
-    let columns = [
-        "model",
-        "cells",
-        "exact",
-        "format",
-        "exact at T = 0.8",
-        "tokens",
-    ];
+    let columns = ["model", "cells", "exact", "format", "exact at T = 0.8", "tokens"];
     let rows = [
         ("base", 0.732, 0.164, 0.981, 0.121, 31.2),
         ("+ SFT", 0.834, 0.482, 0.998, 0.402, 30.8),
@@ -94,9 +81,7 @@ fn main_results() -> Table {
 
 fn cost() -> Table {
     let mut table = Table {
-        columns: ["stage", "steps", "tokens", "time", "tokens/s"]
-            .map(String::from)
-            .into(),
+        columns: ["stage", "steps", "tokens", "time", "tokens/s"].map(String::from).into(),
         rows: vec![
             vec![
                 "pre-training".into(),
@@ -164,10 +149,7 @@ fn rising(name: &str, from: f64, to: f64, speed: f64) -> Series {
         let y = from + (to - from) * (1.0 - (-x / speed).exp()) + 0.008 * (x / 17.0).sin();
         [x, y, y - 0.03, y + 0.03]
     };
-    Series {
-        name: name.into(),
-        points: (0..=20).map(point).collect(),
-    }
+    Series { name: name.into(), points: (0..=20).map(point).collect() }
 }
 
 fn rewards() -> Curve {
@@ -189,15 +171,8 @@ fn losses() -> Curve {
         [x, y, y, y]
     };
     let points = (0..=150).map(point).collect();
-    let series = vec![Series {
-        name: "cross-entropy on masked tokens".into(),
-        points,
-    }];
-    Curve {
-        x_label: "step".into(),
-        y_label: "nats per token".into(),
-        series,
-    }
+    let series = vec![Series { name: "cross-entropy on masked tokens".into(), points }];
+    Curve { x_label: "step".into(), y_label: "nats per token".into(), series }
 }
 
 fn samples() -> Vec<Sample> {
@@ -220,38 +195,10 @@ fn samples() -> Vec<Sample> {
     let lazy = "<answer>\n3412 1234 2141 4323\n</answer>";
     vec![
         sample("A puzzle that RL learned", easy, "base", lazy, 0.5, "wrong"),
-        sample(
-            "A puzzle that RL learned",
-            easy,
-            "SFT",
-            good,
-            1.0,
-            "correct",
-        ),
+        sample("A puzzle that RL learned", easy, "SFT", good, 1.0, "correct"),
         sample("A puzzle that RL learned", easy, "d1", good, 1.0, "correct"),
-        sample(
-            "A puzzle that nobody solves",
-            hard,
-            "base",
-            "<answer>\n1243",
-            0.0,
-            "no_answer",
-        ),
-        sample(
-            "A puzzle that nobody solves",
-            hard,
-            "SFT",
-            lazy,
-            0.25,
-            "wrong",
-        ),
-        sample(
-            "A puzzle that nobody solves",
-            hard,
-            "d1",
-            lazy,
-            0.375,
-            "wrong",
-        ),
+        sample("A puzzle that nobody solves", hard, "base", "<answer>\n1243", 0.0, "no_answer"),
+        sample("A puzzle that nobody solves", hard, "SFT", lazy, 0.25, "wrong"),
+        sample("A puzzle that nobody solves", hard, "d1", lazy, 0.375, "wrong"),
     ]
 }

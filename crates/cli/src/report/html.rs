@@ -21,36 +21,12 @@ const MARK: &str = "<svg class=\"mark\" viewBox=\"0 0 30 12\" aria-hidden=\"true
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
     let sections = [
-        Section {
-            id: "claims",
-            title: "Claims",
-            body: claims(&report.claims),
-        },
-        Section {
-            id: "results",
-            title: "Results",
-            body: tables(report),
-        },
-        Section {
-            id: "curves",
-            title: "Curves",
-            body: curves(report),
-        },
-        Section {
-            id: "samples",
-            title: "Samples",
-            body: samples(&report.samples),
-        },
-        Section {
-            id: "run",
-            title: "Machine and recipe",
-            body: run(report),
-        },
-        Section {
-            id: "warnings",
-            title: "Warnings",
-            body: warnings(&report.warnings),
-        },
+        Section { id: "claims", title: "Claims", body: claims(&report.claims) },
+        Section { id: "results", title: "Results", body: tables(report) },
+        Section { id: "curves", title: "Curves", body: curves(report) },
+        Section { id: "samples", title: "Samples", body: samples(&report.samples) },
+        Section { id: "run", title: "Machine and recipe", body: run(report) },
+        Section { id: "warnings", title: "Warnings", body: warnings(&report.warnings) },
     ];
     let shown = || sections.iter().filter(|section| !section.body.is_empty());
     let links: String = shown().map(Section::link).collect();
@@ -85,10 +61,7 @@ impl Section {
     }
 
     fn html(&self) -> String {
-        format!(
-            "<section id=\"{0}\"><h2>{1}</h2>\n{2}</section>\n",
-            self.id, self.title, self.body
-        )
+        format!("<section id=\"{0}\"><h2>{1}</h2>\n{2}</section>\n", self.id, self.title, self.body)
     }
 }
 
@@ -101,10 +74,9 @@ fn head(report: &Report) -> String {
         ("time", show(report.elapsed_s, Some(Unit::Seconds))),
         ("processor", machine_line(&report.machine)),
     ];
-    let mut html = format!(
-        "<header><h1>{}</h1><p class=\"summary\">{summary}</p><dl>",
-        { escape(&report.command) }
-    );
+    let mut html = format!("<header><h1>{}</h1><p class=\"summary\">{summary}</p><dl>", {
+        escape(&report.command)
+    });
     // Writing to a String cannot fail, here and below.
     for (name, value) in facts {
         let _ = write!(html, "<div><dt>{name}</dt><dd>{value}</dd></div>");
@@ -138,11 +110,7 @@ fn claims(claims: &[Claim]) -> String {
     }
     let mut html = String::from("<ul class=\"claims\">");
     for claim in claims {
-        let (sign, words) = if claim.holds {
-            ("✓", "holds")
-        } else {
-            ("✗", "does not hold")
-        };
+        let (sign, words) = if claim.holds { ("✓", "holds") } else { ("✗", "does not hold") };
         let _ = write!(
             html,
             "<li class=\"{}\" id=\"claim-{}\"><span class=\"verdict\">{sign} {words}</span>\
@@ -164,11 +132,7 @@ fn evidence(evidence: &Map<String, Value>) -> String {
     let mut html = String::from("<dl>");
     for (name, value) in evidence {
         let name = escape(&name.replace('_', " "));
-        let _ = write!(
-            html,
-            "<div><dt>{name}</dt><dd>{}</dd></div>",
-            escape(&plain(value))
-        );
+        let _ = write!(html, "<div><dt>{name}</dt><dd>{}</dd></div>", escape(&plain(value)));
     }
     html.push_str("</dl>");
     html
@@ -187,10 +151,7 @@ fn plain(value: &Value) -> String {
             (None, None) => number.to_string(),
         },
         Value::Array(items) => {
-            format!(
-                "[{}]",
-                items.iter().map(plain).collect::<Vec<_>>().join(", ")
-            )
+            format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(", "))
         }
         Value::Object(fields) => {
             let bounds = (fields.get("low"), fields.get("high"));
@@ -206,11 +167,7 @@ fn plain(value: &Value) -> String {
 }
 
 fn tables(report: &Report) -> String {
-    report
-        .tables
-        .iter()
-        .map(|(name, rows)| table::table(name, rows))
-        .collect()
+    report.tables.iter().map(|(name, rows)| table::table(name, rows)).collect()
 }
 
 fn curves(report: &Report) -> String {
@@ -218,10 +175,7 @@ fn curves(report: &Report) -> String {
     for (name, curve) in report.curves.iter() {
         let title = escape(&name.replace('_', " "));
         let chart = svg::line_chart(name, curve);
-        let _ = write!(
-            html,
-            "<figure><figcaption><b>{title}</b></figcaption>{chart}</figure>"
-        );
+        let _ = write!(html, "<figure><figcaption><b>{title}</b></figcaption>{chart}</figure>");
     }
     match html.is_empty() {
         true => html,
@@ -251,11 +205,7 @@ fn samples(samples: &[Sample]) -> String {
 fn variant(sample: &Sample) -> String {
     let mut facts = String::new();
     if let Some(reward) = sample.reward {
-        let _ = write!(
-            facts,
-            "<span class=\"chip\">reward {}</span>",
-            show(reward, None)
-        );
+        let _ = write!(facts, "<span class=\"chip\">reward {}</span>", show(reward, None));
     }
     for (name, value) in &sample.more {
         let text = format!("{} {}", name.replace('_', " "), plain(value));
@@ -275,17 +225,11 @@ fn machine_line(machine: &Machine) -> String {
 fn run(report: &Report) -> String {
     let machine = &report.machine;
     let unknown = || "unknown".to_owned();
-    let memory = machine
-        .memory_bytes
-        .map(|bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)));
+    let memory =
+        machine.memory_bytes.map(|bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)));
     let facts = [
         ("processor", machine_line(machine)),
-        (
-            "cores",
-            machine
-                .cores
-                .map_or_else(unknown, |cores| cores.to_string()),
-        ),
+        ("cores", machine.cores.map_or_else(unknown, |cores| cores.to_string())),
         ("memory", memory.unwrap_or_else(unknown)),
         ("system", escape(&machine.os)),
         ("features", escape(&machine.features.join(" "))),
@@ -298,17 +242,10 @@ fn run(report: &Report) -> String {
     let mut settings = Vec::new();
     flatten("", &report.recipe, &mut settings);
     if !settings.is_empty() {
-        let _ = write!(
-            html,
-            "<details><summary>{} settings</summary><dl>",
-            settings.len()
-        );
+        let _ = write!(html, "<details><summary>{} settings</summary><dl>", settings.len());
         for (key, value) in settings {
             let (key, value) = (escape(&key), escape(&value));
-            let _ = write!(
-                html,
-                "<div><dt><code>{key}</code></dt><dd>{value}</dd></div>"
-            );
+            let _ = write!(html, "<div><dt><code>{key}</code></dt><dd>{value}</dd></div>");
         }
         html.push_str("</dl></details>\n");
     }
@@ -318,11 +255,7 @@ fn run(report: &Report) -> String {
 /// Nested settings as dotted keys.
 fn flatten(prefix: &str, fields: &Map<String, Value>, into: &mut Vec<(String, String)>) {
     for (name, value) in fields {
-        let key = if prefix.is_empty() {
-            name.clone()
-        } else {
-            format!("{prefix}.{name}")
-        };
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match value {
             Value::Object(inner) => flatten(&key, inner, into),
             value => into.push((key, plain(value))),
@@ -334,10 +267,8 @@ fn warnings(warnings: &[String]) -> String {
     if warnings.is_empty() {
         return "<p class=\"none\">None.</p>\n".to_owned();
     }
-    let items: String = warnings
-        .iter()
-        .map(|warning| format!("<li>{}</li>", escape(warning)))
-        .collect();
+    let items: String =
+        warnings.iter().map(|warning| format!("<li>{}</li>", escape(warning))).collect();
     format!("<ul class=\"warnings\">{items}</ul>\n")
 }
 
@@ -368,9 +299,9 @@ mod tests {
     #[test]
     fn the_page_asks_for_nothing() {
         let html = page(&example());
-        for request in [
-            "http://", "https://", "<script", "<link", "<img", "<iframe", "@import", "url(",
-        ] {
+        for request in
+            ["http://", "https://", "<script", "<link", "<img", "<iframe", "@import", "url("]
+        {
             assert!(!html.contains(request), "{request}");
         }
     }
@@ -387,9 +318,7 @@ mod tests {
         report.warnings.push(attack.into());
         report.claims[0].statement = attack.into();
         report.claims[0].id = attack.into();
-        report.claims[0]
-            .evidence
-            .insert(attack.into(), attack.into());
+        report.claims[0].evidence.insert(attack.into(), attack.into());
         report.command = attack.into();
         let html = page(&report);
         assert!(!html.contains("<script") && !html.contains("<img"));

@@ -62,15 +62,9 @@ fn memory(meminfo: &str) -> Option<u64> {
 }
 
 fn features(cpuinfo: &str) -> Vec<String> {
-    let flags = value(cpuinfo, "flags")
-        .or_else(|| value(cpuinfo, "Features"))
-        .unwrap_or_default();
+    let flags = value(cpuinfo, "flags").or_else(|| value(cpuinfo, "Features")).unwrap_or_default();
     let present = |name: &&&str| flags.split_whitespace().any(|flag| flag == **name);
-    FEATURES
-        .iter()
-        .filter(present)
-        .map(|name| (*name).to_owned())
-        .collect()
+    FEATURES.iter().filter(present).map(|name| (*name).to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -83,10 +77,7 @@ mod tests {
         let cpuinfo = "processor\t: 0\nmodel name\t: Example CPU @ 2.0GHz\nflags\t\t: fpu avx2 amx_bf16 avx\n";
         assert_eq!(value(cpuinfo, "model name"), Some("Example CPU @ 2.0GHz"));
         assert_eq!(features(cpuinfo), ["avx2", "amx_bf16"]);
-        assert_eq!(
-            memory("MemTotal:       16384000 kB\nMemFree: 1 kB\n"),
-            Some(16_777_216_000)
-        );
+        assert_eq!(memory("MemTotal:       16384000 kB\nMemFree: 1 kB\n"), Some(16_777_216_000));
         assert_eq!(memory("MemTotal: lots\n"), None);
         assert_eq!(value("model name\t:\n", "model name"), None);
     }

@@ -20,14 +20,12 @@ impl<T> Named<T> {
 
     /// The value of a name.
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
-        self.iter()
-            .find_map(|(known, value)| (known == name).then_some(value))
+        self.iter().find_map(|(known, value)| (known == name).then_some(value))
     }
 
     /// The value of a name, to change it.
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut T> {
-        self.iter_mut()
-            .find_map(|(known, value)| (known == name).then_some(value))
+        self.iter_mut().find_map(|(known, value)| (known == name).then_some(value))
     }
 
     /// Names and values in order.
@@ -37,9 +35,7 @@ impl<T> Named<T> {
 
     /// Names and values in order, to change the values.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut T)> {
-        self.0
-            .iter_mut()
-            .map(|(name, value)| (name.as_str(), value))
+        self.0.iter_mut().map(|(name, value)| (name.as_str(), value))
     }
 
     /// Whether there is nothing.
@@ -79,9 +75,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for NamedVisitor<T> {
         let mut named = Named::default();
         while let Some((name, value)) = entries.next_entry::<String, T>()? {
             if named.get(&name).is_some() {
-                return Err(A::Error::custom(format_args!(
-                    "the key `{name}` appears twice"
-                )));
+                return Err(A::Error::custom(format_args!("the key `{name}` appears twice")));
             }
             named.0.push((name, value));
         }

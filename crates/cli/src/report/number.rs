@@ -21,11 +21,7 @@ pub(super) fn count(value: i64) -> String {
     if digits.len() < 5 {
         return signed(value.to_string());
     }
-    let mut text = if value < 0 {
-        "\u{2212}".to_owned()
-    } else {
-        String::new()
-    };
+    let mut text = if value < 0 { "\u{2212}".to_owned() } else { String::new() };
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push('\u{2009}');
@@ -74,16 +70,7 @@ mod tests {
         let shown = [0.81346, 12.0, 1234.56, -0.5, 3e-6, 12345.0, 0.1 + 0.2, 1e12];
         assert_eq!(
             shown.map(|value| show(value, None)),
-            [
-                "0.8135",
-                "12",
-                "1235",
-                "\u{2212}0.5",
-                "3.00e-6",
-                "12\u{2009}345",
-                "0.3",
-                "1.00e12"
-            ]
+            ["0.8135", "12", "1235", "\u{2212}0.5", "3.00e-6", "12\u{2009}345", "0.3", "1.00e12"]
         );
     }
 

@@ -31,10 +31,7 @@ pub(super) fn line_chart(name: &str, curve: &Curve) -> String {
     let _ = write!(
         svg,
         "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">",
-        escape(&format!(
-            "{name}: {} against {}",
-            curve.y_label, curve.x_label
-        ))
+        escape(&format!("{name}: {} against {}", curve.y_label, curve.x_label))
     );
     svg.push_str(&legend.svg);
     let _ = write!(
@@ -74,16 +71,13 @@ pub(super) fn line_chart(name: &str, curve: &Curve) -> String {
 pub(super) fn nice_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
     let rough = (high - low) / wanted.max(1) as f64;
     let power = 10f64.powf(rough.log10().floor());
-    let factor = [1.0, 2.0, 2.5, 5.0, 10.0]
-        .into_iter()
-        .find(|factor| factor * power >= rough * 0.999);
+    let factor =
+        [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|factor| factor * power >= rough * 0.999);
     let step = factor.unwrap_or(10.0) * power;
     let first = (low / step + 1e-9).floor();
     let last = (high / step - 1e-9).ceil();
     // Beyond a hundred ticks the range is so narrow that floats cannot tell its ticks apart.
-    (0..=((last - first) as usize).min(100))
-        .map(|index| (first + index as f64) * step)
-        .collect()
+    (0..=((last - first) as usize).min(100)).map(|index| (first + index as f64) * step).collect()
 }
 
 /// Data to page coordinates.
@@ -108,17 +102,9 @@ impl Frame {
         }
         let y_ticks = nice_ticks(y.0, y.1, 5);
         let y = range(y_ticks.iter().copied());
-        let x_ticks = nice_ticks(x.0, x.1, 6)
-            .into_iter()
-            .filter(|tick| (x.0..=x.1).contains(tick))
-            .collect();
-        Some(Self {
-            top,
-            x,
-            y,
-            x_ticks,
-            y_ticks,
-        })
+        let x_ticks =
+            nice_ticks(x.0, x.1, 6).into_iter().filter(|tick| (x.0..=x.1).contains(tick)).collect();
+        Some(Self { top, x, y, x_ticks, y_ticks })
     }
 
     fn x(&self, value: f64) -> f64 {
@@ -171,11 +157,8 @@ impl Frame {
         let upper = series.points.iter().map(|point| (point[0], point[3]));
         let lower = series.points.iter().rev().map(|point| (point[0], point[2]));
         let corners = self.path(upper.chain(lower));
-        let _ = write!(
-            svg,
-            "<polygon class=\"band\" fill=\"{}\" points=\"{corners}\"/>",
-            color(index)
-        );
+        let _ =
+            write!(svg, "<polygon class=\"band\" fill=\"{}\" points=\"{corners}\"/>", color(index));
     }
 
     fn line(&self, svg: &mut String, index: usize, series: &Series) {
@@ -189,22 +172,14 @@ impl Frame {
     }
 
     fn markers(&self, svg: &mut String, index: usize, series: &Series) {
-        let class = if series.points.len() > MARKED {
-            "point faint"
-        } else {
-            "point"
-        };
+        let class = if series.points.len() > MARKED { "point faint" } else { "point" };
         for [x, y, low, high] in &series.points {
             let interval = match low < high {
                 true => format!(" [{}, {}]", show(*low, None), show(*high, None)),
                 false => String::new(),
             };
-            let title = format!(
-                "{}\n{}: {}{interval}",
-                series.name,
-                show(*x, None),
-                show(*y, None)
-            );
+            let title =
+                format!("{}\n{}: {}{interval}", series.name, show(*x, None), show(*y, None));
             let _ = write!(
                 svg,
                 "<g class=\"{class}\" fill=\"{}\"><title>{}</title>{}</g>",
@@ -230,11 +205,7 @@ struct Legend {
 fn legend(series: &[Series]) -> Legend {
     let mut svg = String::new();
     let (mut x, mut rows) = (0.0, 0);
-    for (index, series) in series
-        .iter()
-        .enumerate()
-        .filter(|(_, series)| !series.name.is_empty())
-    {
+    for (index, series) in series.iter().enumerate().filter(|(_, series)| !series.name.is_empty()) {
         let width = 38.0 + CHARACTER * series.name.chars().count() as f64 + 14.0;
         if rows == 0 || x + width > WIDTH {
             (x, rows) = (0.0, rows + 1);
@@ -265,23 +236,14 @@ fn color(index: usize) -> String {
 
 /// Dashes tell the second eight series from the first.
 fn dashes(index: usize) -> &'static str {
-    if index < 8 {
-        ""
-    } else {
-        " stroke-dasharray=\"5 4\""
-    }
+    if index < 8 { "" } else { " stroke-dasharray=\"5 4\"" }
 }
 
 /// Circle, square, diamond, triangle, in turn.
 fn marker(index: usize, x: f64, y: f64) -> String {
     let polygon = |corners: &[(f64, f64)]| {
-        let corners = corners
-            .iter()
-            .map(|(dx, dy)| format!("{:.1},{:.1}", x + dx, y + dy));
-        format!(
-            "<polygon points=\"{}\"/>",
-            corners.collect::<Vec<_>>().join(" ")
-        )
+        let corners = corners.iter().map(|(dx, dy)| format!("{:.1},{:.1}", x + dx, y + dy));
+        format!("<polygon points=\"{}\"/>", corners.collect::<Vec<_>>().join(" "))
     };
     match index % 4 {
         0 => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.4\"/>"),
@@ -313,39 +275,20 @@ mod tests {
     fn curve(series: &[(&str, &[[f64; 4]])]) -> Curve {
         let series = series
             .iter()
-            .map(|(name, points)| Series {
-                name: (*name).into(),
-                points: points.to_vec(),
-            })
+            .map(|(name, points)| Series { name: (*name).into(), points: points.to_vec() })
             .collect();
-        Curve {
-            x_label: "step".into(),
-            y_label: "reward".into(),
-            series,
-        }
+        Curve { x_label: "step".into(), y_label: "reward".into(), series }
     }
 
     #[test]
     fn ticks_are_round_and_cover_the_range() {
-        assert_eq!(
-            nice_ticks(0.0, 1.0, 5),
-            [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]
-        );
-        assert_eq!(
-            nice_ticks(3.0, 97.0, 5),
-            [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]
-        );
+        assert_eq!(nice_ticks(0.0, 1.0, 5), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
+        assert_eq!(nice_ticks(3.0, 97.0, 5), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
         assert_eq!(nice_ticks(-0.4, 0.7, 4), [-0.5, 0.0, 0.5, 1.0]);
-        assert_eq!(
-            nice_ticks(0.0, 2500.0, 5),
-            [0.0, 500.0, 1000.0, 1500.0, 2000.0, 2500.0]
-        );
+        assert_eq!(nice_ticks(0.0, 2500.0, 5), [0.0, 500.0, 1000.0, 1500.0, 2000.0, 2500.0]);
         for (low, high) in [(1e-7, 3e-7), (-1234.0, 17.0), (0.981, 0.994), (1e8, 1e9)] {
             let ticks = nice_ticks(low, high, 5);
-            assert!(
-                ticks[0] <= low && ticks[ticks.len() - 1] >= high,
-                "{ticks:?}"
-            );
+            assert!(ticks[0] <= low && ticks[ticks.len() - 1] >= high, "{ticks:?}");
             assert!((2..=8).contains(&ticks.len()), "{ticks:?}");
         }
     }
@@ -358,10 +301,7 @@ mod tests {
         assert_eq!(svg.matches("<polygon class=\"band\"").count(), 1);
         assert_eq!(svg.matches("<polyline").count(), 2);
         assert_eq!(svg.matches("<title>").count(), 4);
-        assert!(
-            svg.contains("<title>d1\n100: 0.8 [0.7, 0.9]</title>"),
-            "{svg}"
-        );
+        assert!(svg.contains("<title>d1\n100: 0.8 [0.7, 0.9]</title>"), "{svg}");
         assert!(svg.contains("aria-label=\"rewards: reward against step\""));
     }
 
@@ -393,9 +333,6 @@ mod tests {
         // A name takes 192 of 560 units: two in a row.
         assert_eq!(legend(&chart.series).rows, 5);
         let svg = line_chart("many", &chart);
-        assert!(
-            svg.contains("stroke-dasharray"),
-            "the ninth series must differ from the first"
-        );
+        assert!(svg.contains("stroke-dasharray"), "the ninth series must differ from the first");
     }
 }

@@ -9,9 +9,7 @@ use super::number::{count, show};
 /// A table with its caption. Numbers are right-aligned, the best of a column is bold, and an
 /// estimate carries its interval in figures and as a strip on a scale shared by its column.
 pub(super) fn table(name: &str, table: &Table) -> String {
-    let columns: Vec<Column> = (0..table.columns.len())
-        .map(|i| Column::of(table, i))
-        .collect();
+    let columns: Vec<Column> = (0..table.columns.len()).map(|i| Column::of(table, i)).collect();
     let mut html = format!(
         "<figure class=\"table\"><figcaption><b>{}</b> {}</figcaption>\
          <div class=\"scroll\"><table><thead><tr>",
@@ -20,26 +18,14 @@ pub(super) fn table(name: &str, table: &Table) -> String {
     );
     // Writing to a String cannot fail, here and below.
     for (heading, column) in table.columns.iter().zip(&columns) {
-        let percent = if column.unit == Some(Unit::Percent) {
-            " <small>%</small>"
-        } else {
-            ""
-        };
+        let percent = if column.unit == Some(Unit::Percent) { " <small>%</small>" } else { "" };
         let arrow = match column.better {
             Some(Better::Higher) => " <small title=\"higher is better\">↑</small>",
             Some(Better::Lower) => " <small title=\"lower is better\">↓</small>",
             None => "",
         };
-        let class = if column.numeric {
-            " class=\"number\""
-        } else {
-            ""
-        };
-        let _ = write!(
-            html,
-            "<th scope=\"col\"{class}>{}{percent}{arrow}</th>",
-            escape(heading)
-        );
+        let class = if column.numeric { " class=\"number\"" } else { "" };
+        let _ = write!(html, "<th scope=\"col\"{class}>{}{percent}{arrow}</th>", escape(heading));
     }
     html.push_str("</tr></thead><tbody>");
     for cells in &table.rows {
@@ -87,13 +73,7 @@ impl Column {
             .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
             .filter(|(low, high)| low < high);
         let numeric = cells().any(|cell| value(cell).is_some());
-        Self {
-            unit: table.units.get(name).copied(),
-            better,
-            numeric,
-            best,
-            scale,
-        }
+        Self { unit: table.units.get(name).copied(), better, numeric, best, scale }
     }
 
     fn cell(&self, html: &mut String, cell: &Cell, first: bool) {
@@ -117,11 +97,7 @@ impl Column {
                 self.strip(*value, *low, *high)
             ),
         };
-        let class = if self.numeric {
-            " class=\"number\""
-        } else {
-            ""
-        };
+        let class = if self.numeric { " class=\"number\"" } else { "" };
         let _ = write!(html, "<td{class}>{text}</td>");
     }
 
@@ -179,11 +155,7 @@ mod tests {
     }
 
     fn estimate(value: f64) -> Cell {
-        Cell::Estimate {
-            value,
-            low: value - 0.1,
-            high: value + 0.1,
-        }
+        Cell::Estimate { value, low: value - 0.1, high: value + 0.1 }
     }
 
     #[test]

@@ -1,44 +1,29 @@
 //! Checks a report and writes its two files.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::document::{Cell, Report};
 use super::html;
+use crate::durable::replace_file;
 
 /// Why a report cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReportError {
     /// A row is not as wide as its table.
     #[error("table `{table}`, row {row}: {actual} cells for {expected} columns")]
-    Row {
-        table: String,
-        row: usize,
-        expected: usize,
-        actual: usize,
-    },
+    Row { table: String, row: usize, expected: usize, actual: usize },
     /// `better` or `units` names a column that is not there.
     #[error("table `{table}` has no column `{column}` (it has {columns:?})")]
-    Column {
-        table: String,
-        column: String,
-        columns: Vec<String>,
-    },
+    Column { table: String, column: String, columns: Vec<String> },
     /// Two claims share an id.
     #[error("two claims have the id `{id}`")]
     Claim { id: String },
     /// The document cannot be encoded.
     #[error("cannot encode {}", path.display())]
-    Encode {
-        path: PathBuf,
-        source: serde_json::Error,
-    },
+    Encode { path: PathBuf, source: serde_json::Error },
     /// The file cannot be written.
     #[error("cannot write {}", path.display())]
-    Write {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Write { path: PathBuf, source: std::io::Error },
 }
 
 impl Report {
@@ -49,14 +34,11 @@ impl Report {
         self.check()?;
         self.drop_non_finite();
         let path = directory.join("report.json");
-        let mut json =
-            serde_json::to_string_pretty(self).map_err(|source| ReportError::Encode {
-                path: path.clone(),
-                source,
-            })?;
+        let mut json = serde_json::to_string_pretty(self)
+            .map_err(|source| ReportError::Encode { path: path.clone(), source })?;
         json.push('\n');
-        replace(directory, &path, &json)?;
-        replace(directory, &directory.join("report.html"), &html::page(self))
+        replace(&path, &json)?;
+        replace(&directory.join("report.html"), &html::page(self))
     }
 
     fn check(&self) -> Result<(), ReportError> {
@@ -65,12 +47,7 @@ impl Report {
             for (row, cells) in table.rows.iter().enumerate() {
                 if cells.len() != expected {
                     let (table, actual) = (name.to_owned(), cells.len());
-                    return Err(ReportError::Row {
-                        table,
-                        row,
-                        expected,
-                        actual,
-                    });
+                    return Err(ReportError::Row { table, row, expected, actual });
                 }
             }
             let named = table.better.iter().map(|(column, _)| column);
@@ -85,15 +62,8 @@ impl Report {
             }
         }
         for (index, claim) in self.claims.iter().enumerate() {
-            if self
-                .claims
-                .iter()
-                .take(index)
-                .any(|earlier| earlier.id == claim.id)
-            {
-                return Err(ReportError::Claim {
-                    id: claim.id.clone(),
-                });
+            if self.claims.iter().take(index).any(|earlier| earlier.id == claim.id) {
+                return Err(ReportError::Claim { id: claim.id.clone() });
             }
         }
         Ok(())
@@ -123,9 +93,7 @@ impl Report {
         for (name, curve) in self.curves.iter_mut() {
             for series in &mut curve.series {
                 let before = series.points.len();
-                series
-                    .points
-                    .retain(|point| point.iter().all(|number| number.is_finite()));
+                series.points.retain(|point| point.iter().all(|number| number.is_finite()));
                 let left_out = before - series.points.len();
                 if left_out > 0 {
                     self.warnings.push(format!(
@@ -138,29 +106,15 @@ impl Report {
         for sample in &mut self.samples {
             if sample.reward.is_some_and(|reward| !reward.is_finite()) {
                 sample.reward = None;
-                self.warnings
-                    .push(format!("sample {}: the reward is not finite", sample.title));
+                self.warnings.push(format!("sample {}: the reward is not finite", sample.title));
             }
         }
     }
 }
 
-/// Replaces a file as one step: readers see the old or the new one, never half of either.
-fn replace(directory: &Path, path: &Path, text: &str) -> Result<(), ReportError> {
-    let failed = |source| ReportError::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; a report is an ordinary file (less the umask).
-    #[cfg(unix)]
-    let builder = builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(directory).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path)
-        .map(drop)
-        .map_err(|error| failed(error.error))
+fn replace(path: &Path, text: &str) -> Result<(), ReportError> {
+    let failed = |source| ReportError::Write { path: path.to_owned(), source };
+    replace_file(path, text.as_bytes()).map_err(failed)
 }
 
 #[cfg(test)]
@@ -172,14 +126,7 @@ mod tests {
     fn report(columns: &[&str], row: Vec<Cell>) -> Report {
         let mut report = Report::new("reproduce d1", "smoke", 7);
         let columns = columns.iter().map(|column| (*column).to_owned()).collect();
-        report.tables.insert(
-            "main",
-            Table {
-                columns,
-                rows: vec![row],
-                ..Table::default()
-            },
-        );
+        report.tables.insert("main", Table { columns, rows: vec![row], ..Table::default() });
         report
     }
 
@@ -187,9 +134,7 @@ mod tests {
     fn both_files_are_written_and_replaced() {
         let directory = tempfile::tempdir().unwrap();
         for text in ["first", "second"] {
-            report(&["model"], vec![text.into()])
-                .write(directory.path())
-                .unwrap();
+            report(&["model"], vec![text.into()]).write(directory.path()).unwrap();
             for name in ["report.json", "report.html"] {
                 let written = std::fs::read_to_string(directory.path().join(name)).unwrap();
                 assert!(written.contains(text), "{name}");
@@ -201,22 +146,10 @@ mod tests {
     #[test]
     fn numbers_that_are_not_finite_are_named_in_the_warnings() {
         let directory = tempfile::tempdir().unwrap();
-        let mut report = report(
-            &["model", "loss"],
-            vec!["d1".into(), Cell::Number(f64::NAN)],
-        );
+        let mut report = report(&["model", "loss"], vec!["d1".into(), Cell::Number(f64::NAN)]);
         let points = vec![[0.0, 1.0, 1.0, 1.0], [1.0, f64::INFINITY, 1.0, 1.0]];
-        let series = vec![Series {
-            name: "d1".into(),
-            points,
-        }];
-        report.curves.insert(
-            "losses",
-            Curve {
-                series,
-                ..Curve::default()
-            },
-        );
+        let series = vec![Series { name: "d1".into(), points }];
+        report.curves.insert("losses", Curve { series, ..Curve::default() });
         report.write(directory.path()).unwrap();
         let text = std::fs::read_to_string(directory.path().join("report.json")).unwrap();
         let written: Report = serde_json::from_str(&text).unwrap();
@@ -227,34 +160,19 @@ mod tests {
                 "curve losses, d1: 1 of 2 points are not finite"
             ]
         );
-        assert_eq!(
-            written.tables.get("main").unwrap().rows[0][1],
-            Cell::Missing
-        );
+        assert_eq!(written.tables.get("main").unwrap().rows[0][1], Cell::Missing);
     }
 
     #[test]
     fn mistakes_in_a_report_are_named() {
         let directory = tempfile::tempdir().unwrap();
-        let error = report(&["a", "b"], vec!["x".into()])
-            .write(directory.path())
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "table `main`, row 0: 1 cells for 2 columns"
-        );
+        let error = report(&["a", "b"], vec!["x".into()]).write(directory.path()).unwrap_err();
+        assert_eq!(error.to_string(), "table `main`, row 0: 1 cells for 2 columns");
 
         let mut bad = report(&["a"], vec!["x".into()]);
-        bad.tables
-            .get_mut("main")
-            .unwrap()
-            .better
-            .insert("c", Better::Higher);
+        bad.tables.get_mut("main").unwrap().better.insert("c", Better::Higher);
         let error = bad.write(directory.path()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "table `main` has no column `c` (it has [\"a\"])"
-        );
+        assert_eq!(error.to_string(), "table `main` has no column `c` (it has [\"a\"])");
 
         let mut twice = report(&["a"], vec!["x".into()]);
         let claim = |holds| Claim {

@@ -3,7 +3,7 @@
 //! of size positions x positions outlives a head.
 
 use super::buffer::unfilled;
-use super::matmul::{ Matrix, MatrixMut, Threads, Write, matmul};
+use super::matmul::{Matrix, MatrixMut, Threads, Write, matmul};
 use super::rope::{rotate_rows, rotate_rows_back};
 use super::simd::{dot, exp_shifted_in_place, max, vectorised};
 use crate::attention::AttentionSpec;
@@ -18,7 +18,13 @@ pub(crate) struct Gradients {
 
 /// `q`: rows x width x (heads * head_dim); `k`, `v`: rows x width x (kv_heads * head_dim).
 /// Returns the shape of `q`.
-pub(crate) fn forward(q: &[f32], k: &[f32], v: &[f32], width: usize, spec: &AttentionSpec) -> Vec<f32> {
+pub(crate) fn forward(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    width: usize,
+    spec: &AttentionSpec,
+) -> Vec<f32> {
     let (q_stride, kv_stride) = strides(spec);
     let mut output = unfilled(q.len());
     output
@@ -62,7 +68,14 @@ fn store_head_gradient(output: &mut [f32], stride: usize, source: &[f32], spec: 
     }
 }
 
-fn forward_row(output: &mut [f32], q: &[f32], k: &[f32], v: &[f32], length: usize, spec: &AttentionSpec) {
+fn forward_row(
+    output: &mut [f32],
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    length: usize,
+    spec: &AttentionSpec,
+) {
     let dim = spec.head_dim;
     let (q_stride, kv_stride) = strides(spec);
     output[length * q_stride..].fill(0.0);
@@ -97,7 +110,13 @@ fn heads_of(kv_head: usize, spec: &AttentionSpec) -> std::ops::Range<usize> {
 }
 
 /// `softmax(scale * q k^T)` with the causal mask, `length x length`.
-fn probabilities(scores: &mut [f32], queries: &[f32], keys: &[f32], length: usize, spec: &AttentionSpec) {
+fn probabilities(
+    scores: &mut [f32],
+    queries: &[f32],
+    keys: &[f32],
+    length: usize,
+    spec: &AttentionSpec,
+) {
     let dim = spec.head_dim;
     matmul(
         MatrixMut::new(scores, length, length, length),
@@ -149,9 +168,9 @@ pub(crate) fn backward(
     let (q_stride, kv_stride) = strides(spec);
     let (mut grad_q, mut grad_k, mut grad_v) =
         (unfilled(q.len()), unfilled(k.len()), unfilled(v.len()));
-    let rows = grad_q
-        .par_chunks_mut(width * q_stride)
-        .zip(grad_k.par_chunks_mut(width * kv_stride).zip(grad_v.par_chunks_mut(width * kv_stride)));
+    let rows = grad_q.par_chunks_mut(width * q_stride).zip(
+        grad_k.par_chunks_mut(width * kv_stride).zip(grad_v.par_chunks_mut(width * kv_stride)),
+    );
     rows.zip(q.par_chunks(width * q_stride).zip(grad.par_chunks(width * q_stride)))
         .zip(k.par_chunks(width * kv_stride).zip(v.par_chunks(width * kv_stride)))
         .zip(&spec.lengths[..])

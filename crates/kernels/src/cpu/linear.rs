@@ -1,7 +1,7 @@
 //! `y = x W^T` with `W` of shape `[out, in]`, and its gradients.
 
 use super::buffer::unfilled;
-use super::matmul::{ Matrix, MatrixMut, Threads, Write, matmul};
+use super::matmul::{Matrix, MatrixMut, Threads, Write, matmul};
 
 /// `x`: rows of `inputs` values; `weight`: `outputs` rows of `inputs` values.
 pub(crate) fn forward(x: &[f32], weight: &[f32], inputs: usize) -> Vec<f32> {

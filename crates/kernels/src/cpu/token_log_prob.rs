@@ -2,7 +2,7 @@
 //! ever holding rows x vocabulary. Excluded tokens have probability zero.
 
 use super::buffer::unfilled;
-use super::matmul::{ Matrix, MatrixMut, Threads, Write, matmul};
+use super::matmul::{Matrix, MatrixMut, Threads, Write, matmul};
 use super::simd::{exp_shifted_in_place, max, vectorised};
 use rayon::prelude::*;
 

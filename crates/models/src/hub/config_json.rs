@@ -81,8 +81,11 @@ pub fn write_config(config: &DecoderConfig, path: &Path) -> Result<(), Error> {
     };
     let json_error = |source| Error::Json { path: path.into(), source };
     let text = serde_json::to_string_pretty(&json).map_err(json_error)?;
-    fs::write(path, text + "\n")
-        .map_err(|source| Error::Io { action: "write", path: path.into(), source })
+    fs::write(path, text + "\n").map_err(|source| Error::Io {
+        action: "write",
+        path: path.into(),
+        source,
+    })
 }
 
 /// Reads `config.json` of a directory that [`write_config`] wrote.
@@ -91,8 +94,11 @@ pub fn write_config(config: &DecoderConfig, path: &Path) -> Result<(), Error> {
 /// [`Error::Io`], [`Error::Json`], or [`Error::Config`] for a model type or setting that this
 /// version does not know.
 pub fn read_config(path: &Path) -> Result<DecoderConfig, Error> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
+    let text = fs::read_to_string(path).map_err(|source| Error::Io {
+        action: "read",
+        path: path.into(),
+        source,
+    })?;
     let json: ConfigJson =
         serde_json::from_str(&text).map_err(|source| Error::Json { path: path.into(), source })?;
     let qk_norm = match json.model_type.as_str() {

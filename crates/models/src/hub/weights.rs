@@ -45,8 +45,11 @@ pub fn write_weights(decoder: &Decoder, path: &Path) -> Result<(), Error> {
     }
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(as_error)?;
-    fs::write(path, bytes)
-        .map_err(|source| Error::Io { action: "write", path: path.into(), source })
+    fs::write(path, bytes).map_err(|source| Error::Io {
+        action: "write",
+        path: path.into(),
+        source,
+    })
 }
 
 /// Builds the decoder that `config` describes from a safetensors file of f32, f16 or bf16 tensors.
@@ -55,8 +58,8 @@ pub fn write_weights(decoder: &Decoder, path: &Path) -> Result<(), Error> {
 /// [`Error::Tensors`] listing every missing, unexpected or misshapen tensor; [`Error::Io`],
 /// [`Error::Safetensors`].
 pub fn read_weights(config: DecoderConfig, path: &Path, device: &Device) -> Result<Decoder, Error> {
-    let bytes = fs::read(path)
-        .map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
+    let bytes =
+        fs::read(path).map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
     let tensors = SafeTensors::deserialize(&bytes)
         .map_err(|source| Error::Safetensors { path: path.into(), source })?;
     let mut unused: Vec<String> = tensors.names().into_iter().map(ToOwned::to_owned).collect();
@@ -64,23 +67,24 @@ pub fn read_weights(config: DecoderConfig, path: &Path, device: &Device) -> Resu
     let mut problems = Vec::new();
     let decoder = Decoder::build(config, device, &mut |name, shape| {
         unused.retain(|other| other != name);
-        let count = shape.iter().product();
         match tensors.tensor(name) {
             Err(_) => problems.push(format!("missing {name}, expected shape {shape:?}")),
-            Ok(view) if view.shape() != shape => problems.push(format!(
-                "{name} has shape {:?}, expected {shape:?}",
-                view.shape()
-            )),
+            Ok(view) if view.shape() != shape => {
+                problems.push(format!("{name} has shape {:?}, expected {shape:?}", view.shape()))
+            }
             Ok(view) => match to_f32(&view) {
                 Some(values) => return Ok(values),
-                None => problems.push(format!(
-                    "{name} has type {:?}, expected F32, F16 or BF16",
-                    view.dtype()
-                )),
+                None => problems
+                    .push(format!("{name} has type {:?}, expected F32, F16 or BF16", view.dtype())),
             },
         }
-        // A placeholder, so that all problems are found; the decoder is not handed out.
-        Ok(vec![0.0; count])
+        // A placeholder, so that all problems are found; the decoder is not handed out. Settings
+        // that ask for more values than the file has bytes end the search: memory may not hold them.
+        let count = shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+        match count.filter(|count| *count <= bytes.len()) {
+            Some(count) => Ok(vec![0.0; count]),
+            None => Err(Error::Tensors { path: path.into(), problems: problems.clone() }),
+        }
     })?;
     problems.extend(unused.iter().map(|name| format!("unexpected {name}")));
     if problems.is_empty() {
@@ -100,7 +104,9 @@ fn to_f32(view: &TensorView<'_>) -> Option<Vec<f32>> {
             data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
         ),
         Dtype::BF16 => Some(
-            data.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+            data.chunks_exact(2)
+                .map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32())
+                .collect(),
         ),
         _ => None,
     }

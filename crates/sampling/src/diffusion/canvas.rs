@@ -26,17 +26,9 @@ impl Canvas {
             ids.extend_from_slice(&row.completion);
             ids.resize(start + width, params.pad_id);
             // Validation makes sure that every cell fits 32 bits.
-            positions.extend(
-                row.masked(params)
-                    .map(|position| (completion + position) as u32),
-            );
+            positions.extend(row.masked(params).map(|position| (completion + position) as u32));
         }
-        Self {
-            ids,
-            width,
-            lengths,
-            positions,
-        }
+        Self { ids, width, lengths, positions }
     }
 
     /// Masks every prompt token: the canvas of the unconditional pass.
@@ -47,10 +39,6 @@ impl Canvas {
     }
 
     pub(super) fn batch(&self) -> CanvasBatch<'_> {
-        CanvasBatch {
-            ids: &self.ids,
-            width: self.width,
-            lengths: &self.lengths,
-        }
+        CanvasBatch { ids: &self.ids, width: self.width, lengths: &self.lengths }
     }
 }

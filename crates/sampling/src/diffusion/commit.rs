@@ -40,25 +40,16 @@ pub fn choose(
     temperature: f64,
     stream: &mut Stream,
 ) -> Result<Choice, BadLogits> {
-    let highest = allowed(logits, banned)
-        .map(|(_, part)| maximum(part))
-        .fold(f32::NEG_INFINITY, f32::max);
+    let highest =
+        allowed(logits, banned).map(|(_, part)| maximum(part)).fold(f32::NEG_INFINITY, f32::max);
     // `maximum` passes over NaN; here and in the sum it is found.
     if highest == f32::NEG_INFINITY {
         let nan = allowed(logits, banned).any(|(_, part)| part.iter().any(|l| l.is_nan()));
-        return Err(if nan {
-            BadLogits::NotFinite
-        } else {
-            BadLogits::NothingLeft
-        });
+        return Err(if nan { BadLogits::NotFinite } else { BadLogits::NothingLeft });
     }
     let highest = f64::from(highest);
     let mut sum = 0.0;
-    let mut best = Best {
-        score: f64::NEG_INFINITY,
-        token: None,
-        gap: 0.0,
-    };
+    let mut best = Best { score: f64::NEG_INFINITY, token: None, gap: 0.0 };
     for (first, part) in allowed(logits, banned) {
         for (id, &logit) in (first..).zip(part) {
             let gap = f64::from(logit) - highest;
@@ -66,11 +57,7 @@ pub fn choose(
             if temperature > 0.0 {
                 best.race(id, gap, temperature, stream);
             } else if gap > best.score {
-                best = Best {
-                    score: gap,
-                    token: Some(id),
-                    gap,
-                };
+                best = Best { score: gap, token: Some(id), gap };
             }
         }
     }
@@ -79,11 +66,7 @@ pub fn choose(
         return Err(BadLogits::NotFinite);
     }
     let token = best.token.ok_or(BadLogits::NothingLeft)?;
-    Ok(Choice {
-        token,
-        confidence: best.gap.exp() / sum,
-        log_prob: best.gap - sum.ln(),
-    })
+    Ok(Choice { token, confidence: best.gap.exp() / sum, log_prob: best.gap - sum.ln() })
 }
 
 /// The leader of the race so far.
@@ -111,11 +94,7 @@ impl Best {
         }
         let score = level - (-u.ln()).ln();
         if score > self.score {
-            *self = Self {
-                score,
-                token: Some(token),
-                gap,
-            };
+            *self = Self { score, token: Some(token), gap };
         }
     }
 }
@@ -137,11 +116,7 @@ fn maximum(values: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut lanes = [f32::NEG_INFINITY; 16];
     let chunks = values.chunks_exact(16);
-    let rest = chunks
-        .remainder()
-        .iter()
-        .copied()
-        .fold(f32::NEG_INFINITY, larger);
+    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, larger);
     for chunk in chunks {
         for (lane, &value) in lanes.iter_mut().zip(chunk) {
             *lane = larger(*lane, value);
@@ -185,10 +160,7 @@ mod tests {
         }
         // Repeated, adjacent, and outside of the vocabulary.
         assert_eq!(greedy(&logits, &[2, 2, 3, 4, 7]).unwrap().token, 0);
-        assert_eq!(
-            greedy(&logits, &[0, 1, 2, 3, 4]),
-            Err(BadLogits::NothingLeft)
-        );
+        assert_eq!(greedy(&logits, &[0, 1, 2, 3, 4]), Err(BadLogits::NothingLeft));
     }
 
     #[test]
@@ -226,12 +198,7 @@ mod tests {
         assert_eq!(seen[1] + seen[3], 200);
         assert!(seen[1] > 60 && seen[3] > 60);
         // A temperature so low that it is greedy.
-        assert_eq!(
-            choose(&[0.0, 1.0, 0.5], &[], 1e-300, &mut stream(0))
-                .unwrap()
-                .token,
-            1
-        );
+        assert_eq!(choose(&[0.0, 1.0, 0.5], &[], 1e-300, &mut stream(0)).unwrap().token, 1);
     }
 
     #[test]
@@ -239,17 +206,14 @@ mod tests {
         let logits = [0.3f32, -1.0, 2.0, 0.0, 1.1, -6.0];
         let draws = 100_000u32;
         for temperature in [0.4, 1.0, 2.5] {
-            let weights: Vec<f64> = logits
-                .iter()
-                .map(|&l| (f64::from(l) / temperature).exp())
-                .collect();
+            let weights: Vec<f64> =
+                logits.iter().map(|&l| (f64::from(l) / temperature).exp()).collect();
             let total: f64 = weights.iter().sum();
             let mut counts = [0.0; 6];
             let mut stream = stream(7);
             for _ in 0..draws {
-                counts[choose(&logits, &[], temperature, &mut stream)
-                    .unwrap()
-                    .token as usize] += 1.0;
+                counts[choose(&logits, &[], temperature, &mut stream).unwrap().token as usize] +=
+                    1.0;
             }
             // Chi-squared with 5 degrees of freedom: 20.5 is exceeded once in a thousand.
             let chi: f64 = (weights.iter().zip(counts))

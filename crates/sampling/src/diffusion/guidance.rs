@@ -7,11 +7,7 @@
 /// # Panics
 /// If the lengths differ.
 pub fn guide(conditional: &mut [f32], unconditional: &[f32], scale: f32) {
-    assert_eq!(
-        conditional.len(),
-        unconditional.len(),
-        "two passes over the same positions"
-    );
+    assert_eq!(conditional.len(), unconditional.len(), "two passes over the same positions");
     for (c, &u) in conditional.iter_mut().zip(unconditional) {
         if *c != f32::NEG_INFINITY {
             *c = u + (scale + 1.0) * (*c - u);

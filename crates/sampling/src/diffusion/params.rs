@@ -94,38 +94,20 @@ impl DiffusionParams {
                 }
                 if id as usize >= vocab_size {
                     let name = format!("prompt {row}, position {position}");
-                    return Err(ParamsError::OutOfVocabulary {
-                        name,
-                        id,
-                        vocab_size,
-                    });
+                    return Err(ParamsError::OutOfVocabulary { name, id, vocab_size });
                 }
             }
         }
         let rows = prompts.len().min(self.max_rows);
-        let width = prompts
-            .iter()
-            .map(Vec::len)
-            .max()
-            .unwrap_or(0)
-            .saturating_add(self.gen_length);
-        if rows
-            .checked_mul(width)
-            .is_none_or(|cells| u32::try_from(cells).is_err())
-        {
+        let width = prompts.iter().map(Vec::len).max().unwrap_or(0).saturating_add(self.gen_length);
+        if rows.checked_mul(width).is_none_or(|cells| u32::try_from(cells).is_err()) {
             return Err(ParamsError::CanvasTooLarge { rows, width });
         }
         Ok(())
     }
 
     fn check_lengths(&self) -> Result<(), ParamsError> {
-        let &Self {
-            gen_length,
-            block_length,
-            steps,
-            max_rows,
-            ..
-        } = self;
+        let &Self { gen_length, block_length, steps, max_rows, .. } = self;
         for (name, value) in [
             ("gen_length", gen_length),
             ("block_length", block_length),
@@ -137,10 +119,7 @@ impl DiffusionParams {
             }
         }
         if gen_length % block_length != 0 {
-            return Err(ParamsError::BlockLength {
-                gen_length,
-                block_length,
-            });
+            return Err(ParamsError::BlockLength { gen_length, block_length });
         }
         let blocks = gen_length / block_length;
         if steps % blocks != 0 {
@@ -161,10 +140,7 @@ impl DiffusionParams {
         }
         if let Some(threshold) = self.threshold {
             if !(threshold.is_finite() && threshold >= 0.0) {
-                return Err(ParamsError::Number {
-                    name: "threshold",
-                    value: threshold.into(),
-                });
+                return Err(ParamsError::Number { name: "threshold", value: threshold.into() });
             }
             if self.remasking == Remasking::Random {
                 return Err(ParamsError::ThresholdOfRandom);
@@ -174,19 +150,11 @@ impl DiffusionParams {
     }
 
     fn check_ids(&self, vocab_size: usize) -> Result<(), ParamsError> {
-        let fixed = [
-            ("mask_id", self.mask_id),
-            ("eos_id", self.eos_id),
-            ("pad_id", self.pad_id),
-        ];
+        let fixed = [("mask_id", self.mask_id), ("eos_id", self.eos_id), ("pad_id", self.pad_id)];
         let suppressed = self.suppress.iter().map(|&id| ("suppress", id));
         for (name, id) in fixed.into_iter().chain(suppressed) {
             if id as usize >= vocab_size {
-                return Err(ParamsError::OutOfVocabulary {
-                    name: name.to_owned(),
-                    id,
-                    vocab_size,
-                });
+                return Err(ParamsError::OutOfVocabulary { name: name.to_owned(), id, vocab_size });
             }
         }
         if self.mask_id == self.eos_id {
@@ -201,20 +169,14 @@ impl DiffusionParams {
 
 /// What is wrong with the parameters or prompts.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[allow(
-    missing_docs,
-    reason = "the fields are the quantities that the messages name"
-)]
+#[allow(missing_docs, reason = "the fields are the quantities that the messages name")]
 pub enum ParamsError {
     /// A length or count is zero.
     #[error("{name} is 0, expected at least 1")]
     Zero { name: &'static str },
     /// The completion is not a whole number of blocks.
     #[error("gen_length {gen_length} is not a multiple of block_length {block_length}")]
-    BlockLength {
-        gen_length: usize,
-        block_length: usize,
-    },
+    BlockLength { gen_length: usize, block_length: usize },
     /// The blocks cannot have equally many steps.
     #[error("steps {steps} is not a multiple of the number of blocks, {blocks}")]
     StepsOfBlocks { steps: usize, blocks: usize },
@@ -232,11 +194,7 @@ pub enum ParamsError {
     MaskIsEos { id: u32 },
     /// The model has no such id.
     #[error("{name}: id {id} is outside of the vocabulary of {vocab_size}")]
-    OutOfVocabulary {
-        name: String,
-        id: u32,
-        vocab_size: usize,
-    },
+    OutOfVocabulary { name: String, id: u32, vocab_size: usize },
     /// No token can be committed.
     #[error("mask_id and suppress ban the whole vocabulary of {vocab_size}")]
     EverythingBanned { vocab_size: usize },
@@ -245,11 +203,7 @@ pub enum ParamsError {
     EmptyPrompt { row: usize },
     /// A prompt has a mask token, which would never be decoded.
     #[error("prompt {row} has the mask token {id} at position {position}")]
-    MaskInPrompt {
-        row: usize,
-        position: usize,
-        id: u32,
-    },
+    MaskInPrompt { row: usize, position: usize, id: u32 },
     /// There is not one sample id for each prompt.
     #[error("{samples} sample ids for {prompts} prompts")]
     SampleCount { samples: usize, prompts: usize },
@@ -265,19 +219,13 @@ mod tests {
     const MASK: u32 = 9;
 
     fn valid() -> DiffusionParams {
-        DiffusionParams {
-            block_length: 4,
-            steps: 4,
-            ..DiffusionParams::new(8, MASK, 1, 0)
-        }
+        DiffusionParams { block_length: 4, steps: 4, ..DiffusionParams::new(8, MASK, 1, 0) }
     }
 
     fn error(change: impl Fn(&mut DiffusionParams)) -> String {
         let mut params = valid();
         change(&mut params);
-        params
-            .validate(&[vec![2]], 10)
-            .map_or_else(|e| e.to_string(), |()| "valid".to_owned())
+        params.validate(&[vec![2]], 10).map_or_else(|e| e.to_string(), |()| "valid".to_owned())
     }
 
     #[test]
@@ -287,28 +235,16 @@ mod tests {
         assert_eq!(valid().steps_per_block(), 2);
         assert_eq!(error(|p| p.threshold = Some(1.5)), "valid");
         assert_eq!(error(|p| p.suppress = vec![3, 1, 3]), "valid");
-        let params = DiffusionParams {
-            suppress: vec![3, 1, 3, MASK],
-            ..valid()
-        };
+        let params = DiffusionParams { suppress: vec![3, 1, 3, MASK], ..valid() };
         assert_eq!(params.banned(), [1, 3, MASK]);
     }
 
     #[test]
     fn lengths() {
-        assert_eq!(
-            error(|p| p.gen_length = 0),
-            "gen_length is 0, expected at least 1"
-        );
-        assert_eq!(
-            error(|p| p.block_length = 0),
-            "block_length is 0, expected at least 1"
-        );
+        assert_eq!(error(|p| p.gen_length = 0), "gen_length is 0, expected at least 1");
+        assert_eq!(error(|p| p.block_length = 0), "block_length is 0, expected at least 1");
         assert_eq!(error(|p| p.steps = 0), "steps is 0, expected at least 1");
-        assert_eq!(
-            error(|p| p.max_rows = 0),
-            "max_rows is 0, expected at least 1"
-        );
+        assert_eq!(error(|p| p.max_rows = 0), "max_rows is 0, expected at least 1");
         assert_eq!(
             error(|p| p.block_length = 3),
             "gen_length 8 is not a multiple of block_length 3"
@@ -317,26 +253,11 @@ mod tests {
             error(|p| p.block_length = 16),
             "gen_length 8 is not a multiple of block_length 16"
         );
-        assert_eq!(
-            error(|p| p.steps = 5),
-            "steps 5 is not a multiple of the number of blocks, 2"
-        );
-        assert_eq!(
-            error(|p| p.steps = 1),
-            "steps 1 is not a multiple of the number of blocks, 2"
-        );
-        assert_eq!(
-            error(|p| p.steps = 10),
-            "steps 10 is more than gen_length 8"
-        );
+        assert_eq!(error(|p| p.steps = 5), "steps 5 is not a multiple of the number of blocks, 2");
+        assert_eq!(error(|p| p.steps = 1), "steps 1 is not a multiple of the number of blocks, 2");
+        assert_eq!(error(|p| p.steps = 10), "steps 10 is more than gen_length 8");
         let error = DiffusionParams::new(1 << 20, MASK, 1, 0).validate(&vec![vec![2]; 1 << 12], 10);
-        assert_eq!(
-            error,
-            Err(ParamsError::CanvasTooLarge {
-                rows: 1 << 12,
-                width: (1 << 20) + 1
-            })
-        );
+        assert_eq!(error, Err(ParamsError::CanvasTooLarge { rows: 1 << 12, width: (1 << 20) + 1 }));
     }
 
     #[test]
@@ -368,23 +289,9 @@ mod tests {
         let check = |prompt: &[u32]| valid().validate(&[vec![2], prompt.to_vec()], 10);
         assert_eq!(check(&[]), Err(ParamsError::EmptyPrompt { row: 1 }));
         let error = check(&[2, MASK]);
-        assert_eq!(
-            error,
-            Err(ParamsError::MaskInPrompt {
-                row: 1,
-                position: 1,
-                id: MASK
-            })
-        );
+        assert_eq!(error, Err(ParamsError::MaskInPrompt { row: 1, position: 1, id: MASK }));
         let name = "prompt 1, position 0".to_owned();
         let error = check(&[10]);
-        assert_eq!(
-            error,
-            Err(ParamsError::OutOfVocabulary {
-                name,
-                id: 10,
-                vocab_size: 10
-            })
-        );
+        assert_eq!(error, Err(ParamsError::OutOfVocabulary { name, id: 10, vocab_size: 10 }));
     }
 }

@@ -30,12 +30,7 @@ impl<'a> Row<'a> {
         key: RowKey,
         params: &DiffusionParams,
     ) -> Self {
-        let blank = Commit {
-            step: u32::MAX,
-            confidence: 0.0,
-            log_prob: 0.0,
-            filled: false,
-        };
+        let blank = Commit { step: u32::MAX, confidence: 0.0, log_prob: 0.0, filled: false };
         Self {
             index,
             prompt,

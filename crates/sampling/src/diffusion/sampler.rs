@@ -43,32 +43,13 @@ pub fn generate_with<D: Denoiser>(
     params.validate(prompts, denoiser.vocab_size())?;
     let (samples, total) = (key.samples.len(), prompts.len());
     if samples != total {
-        return Err(ParamsError::SampleCount {
-            samples,
-            prompts: total,
-        }
-        .into());
+        return Err(ParamsError::SampleCount { samples, prompts: total }.into());
     }
     let mut waiting =
-        prompts
-            .iter()
-            .zip(key.samples)
-            .enumerate()
-            .map(|(index, (prompt, &sample))| {
-                Row::new(
-                    index,
-                    prompt,
-                    RowKey::new(key.seed, key.step, sample),
-                    params,
-                )
-            });
-    let mut pass = Pass {
-        denoiser,
-        params,
-        banned: params.banned(),
-        interrupt,
-        done: 0,
-    };
+        prompts.iter().zip(key.samples).enumerate().map(|(index, (prompt, &sample))| {
+            Row::new(index, prompt, RowKey::new(key.seed, key.step, sample), params)
+        });
+    let mut pass = Pass { denoiser, params, banned: params.banned(), interrupt, done: 0 };
     let mut active: Vec<Row<'_>> = waiting.by_ref().take(params.max_rows).collect();
     let mut finished: Vec<(usize, Rollout)> = Vec::with_capacity(total);
     for step in 0.. {
@@ -78,11 +59,7 @@ pub fn generate_with<D: Denoiser>(
         let before = pass.done;
         let choices = match pass.predict(&active) {
             Err(Stop::Interrupt) => {
-                return Err(Interrupted {
-                    finished: finished.len(),
-                    total,
-                }
-                .into());
+                return Err(Interrupted { finished: finished.len(), total }.into());
             }
             Err(Stop::Fail(error)) => return Err(error),
             Ok(choices) => choices,
@@ -93,10 +70,7 @@ pub fn generate_with<D: Denoiser>(
             row.advance(own, pass.done - before, params);
             rest = others;
         }
-        on_step(&StepEvent {
-            step,
-            rows: active.iter().map(Row::view).collect(),
-        });
+        on_step(&StepEvent { step, rows: active.iter().map(Row::view).collect() });
         for row in active.extract_if(.., |row| row.finished()) {
             finished.push((row.index, row.into_rollout(params)));
         }
@@ -143,23 +117,12 @@ impl<D: Denoiser> Pass<'_, D> {
         };
         let vocab_size = self.denoiser.vocab_size();
         let choices: Vec<Result<Choice, SampleError<D::Error>>> = if logits.len() < WORTH_THREADS {
-            places
-                .iter()
-                .zip(logits.chunks_exact(vocab_size))
-                .map(predict)
-                .collect()
+            places.iter().zip(logits.chunks_exact(vocab_size)).map(predict).collect()
         } else {
-            places
-                .par_iter()
-                .zip(logits.par_chunks_exact(vocab_size))
-                .map(predict)
-                .collect()
+            places.par_iter().zip(logits.par_chunks_exact(vocab_size)).map(predict).collect()
         };
         // In order, so that the first error is the same one whatever the threads.
-        choices
-            .into_iter()
-            .collect::<Result<_, _>>()
-            .map_err(Stop::Fail)
+        choices.into_iter().collect::<Result<_, _>>().map_err(Stop::Fail)
     }
 
     fn forward(&mut self, canvas: &Canvas) -> Result<Vec<f32>, Stop<D::Error>> {
@@ -175,11 +138,7 @@ impl<D: Denoiser> Pass<'_, D> {
             .map_err(|source| Stop::Fail(SampleError::Denoiser { pass, source }))?;
         if logits.len() != positions * vocab_size {
             let actual = logits.len();
-            return Err(Stop::Fail(SampleError::LogitsLength {
-                positions,
-                vocab_size,
-                actual,
-            }));
+            return Err(Stop::Fail(SampleError::LogitsLength { positions, vocab_size, actual }));
         }
         Ok(logits)
     }
@@ -190,10 +149,5 @@ fn bad_logits<E: std::error::Error + 'static>(
     position: usize,
     source: BadLogits,
 ) -> SampleError<E> {
-    SampleError::BadLogits {
-        row: row.index,
-        position,
-        step: row.step,
-        source,
-    }
+    SampleError::BadLogits { row: row.index, position, step: row.step, source }
 }

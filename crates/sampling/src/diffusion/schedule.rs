@@ -3,9 +3,7 @@
 /// Every step gets `masked / steps`, the first `masked % steps` steps one more; the sum is
 /// `masked`. No step: an empty schedule.
 pub fn transfer_schedule(masked: usize, steps: usize) -> Vec<usize> {
-    (0..steps)
-        .map(|step| masked / steps + usize::from(step < masked % steps))
-        .collect()
+    (0..steps).map(|step| masked / steps + usize::from(step < masked % steps)).collect()
 }
 
 #[cfg(test)]

@@ -17,16 +17,13 @@ pub fn most_confident(confidences: &[f64], count: usize) -> Vec<usize> {
 /// Indices of the confidences that are at least `threshold`, ascending; if there are none, that of
 /// the highest (the lowest index among equal ones), so that each step makes progress.
 pub fn above_threshold(confidences: &[f64], threshold: f64) -> Vec<usize> {
-    let kept: Vec<usize> = (0..confidences.len())
-        .filter(|&i| confidences[i] >= threshold)
-        .collect();
+    let kept: Vec<usize> =
+        (0..confidences.len()).filter(|&i| confidences[i] >= threshold).collect();
     if !kept.is_empty() {
         return kept;
     }
     let best = (0..confidences.len()).max_by(|&a, &b| {
-        confidences[a]
-            .total_cmp(&confidences[b])
-            .then(Reverse(a).cmp(&Reverse(b)))
+        confidences[a].total_cmp(&confidences[b]).then(Reverse(a).cmp(&Reverse(b)))
     });
     best.into_iter().collect()
 }

@@ -40,11 +40,7 @@ impl Rollout {
 
     /// Number of denoising steps.
     pub fn steps(&self) -> u32 {
-        self.trace
-            .iter()
-            .map(|commit| commit.step + 1)
-            .max()
-            .unwrap_or(0)
+        self.trace.iter().map(|commit| commit.step + 1).max().unwrap_or(0)
     }
 
     /// The completion as it stood just before denoising step `step`: tokens committed in earlier
@@ -62,12 +58,7 @@ mod tests {
 
     #[test]
     fn canvases_fill_up_in_trace_order() {
-        let commit = |step| Commit {
-            step,
-            confidence: 0.5,
-            log_prob: -0.7,
-            filled: false,
-        };
+        let commit = |step| Commit { step, confidence: 0.5, log_prob: -0.7, filled: false };
         let rollout = Rollout {
             prompt: vec![4],
             completion: vec![7, 1, 8, 1],

@@ -26,11 +26,7 @@ pub(crate) struct Synthetic<F> {
 
 impl<F: Fn(&[u32], usize) -> Vec<f32>> Synthetic<F> {
     pub(crate) fn new(vocab_size: usize, logits: F) -> Self {
-        Self {
-            vocab_size,
-            logits,
-            seen: Mutex::new(Vec::new()),
-        }
+        Self { vocab_size, logits, seen: Mutex::new(Vec::new()) }
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
@@ -47,10 +43,7 @@ impl<F: Fn(&[u32], usize) -> Vec<f32>> Denoiser for Synthetic<F> {
 
     fn logits(&self, batch: &CanvasBatch<'_>, positions: &[u32]) -> Result<Vec<f32>, Broken> {
         assert_eq!(batch.ids.len(), batch.width * batch.lengths.len());
-        assert!(
-            positions.is_sorted_by(|a, b| a < b),
-            "positions are not ascending"
-        );
+        assert!(positions.is_sorted_by(|a, b| a < b), "positions are not ascending");
         self.seen.lock().unwrap().push(Seen {
             lengths: batch.lengths.to_vec(),
             width: batch.width,
@@ -58,10 +51,7 @@ impl<F: Fn(&[u32], usize) -> Vec<f32>> Denoiser for Synthetic<F> {
         });
         let mut out = Vec::new();
         for &position in positions {
-            let (row, column) = (
-                position as usize / batch.width,
-                position as usize % batch.width,
-            );
+            let (row, column) = (position as usize / batch.width, position as usize % batch.width);
             assert!(column < batch.lengths[row], "asked for padding");
             let own = &batch.ids[row * batch.width..][..batch.lengths[row]];
             out.extend((self.logits)(own, column));
@@ -81,9 +71,7 @@ pub(crate) fn hashed(
         for &id in ids {
             hash = mix(hash ^ u64::from(id));
         }
-        (0..vocab_size as u64)
-            .map(|v| peak * unit(mix(hash ^ mix(v + 77))))
-            .collect()
+        (0..vocab_size as u64).map(|v| peak * unit(mix(hash ^ mix(v + 77)))).collect()
     })
 }
 
@@ -123,8 +111,5 @@ pub(crate) fn joint(
 
 /// `i` in base `symbols`, `length` digits.
 pub(crate) fn digits(i: usize, symbols: usize, length: usize) -> Vec<u32> {
-    (0..length as u32)
-        .rev()
-        .map(|k| (i / symbols.pow(k) % symbols) as u32)
-        .collect()
+    (0..length as u32).rev().map(|k| (i / symbols.pow(k) % symbols) as u32).collect()
 }

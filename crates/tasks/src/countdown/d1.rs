@@ -18,27 +18,17 @@ pub(super) struct Equation {
 /// of the last box never close. Then LaTeX signs become operators, and of the first
 /// `expression = value` only the expression is kept, which is how an answer without a box can pass.
 pub(super) fn equation(completion: &str) -> Equation {
-    let block = || {
-        answer_blocks(completion)
-            .next()
-            .map(|(_, content)| content.trim())
-    };
+    let block = || answer_blocks(completion).next().map(|(_, content)| content.trim());
     let found = match hendrycks_box(completion) {
         HendrycksBox::Found(content) => Some(content),
         HendrycksBox::Absent => None,
         HendrycksBox::Unclosed => block(),
     };
     let text = found.unwrap_or(completion);
-    let text = text
-        .replace("\\div", "/")
-        .replace("\\times", "*")
-        .replace("\\cdot", "*");
+    let text = text.replace("\\div", "/").replace("\\times", "*").replace("\\cdot", "*");
     let left = left_of_equals(&text).map(str::to_owned);
     let marked = found.is_some() || left.is_some();
-    Equation {
-        text: left.unwrap_or(text),
-        marked,
-    }
+    Equation { text: left.unwrap_or(text), marked }
 }
 
 /// In the first `expression=value`, where the expression is digits, operators, parentheses and spaces
@@ -55,9 +45,7 @@ fn left_of_equals(text: &str) -> Option<&str> {
 
 /// Whether the runs of digits in `text` are exactly `numbers`, in any order.
 pub(super) fn uses_exactly(text: &str, numbers: &[u64]) -> bool {
-    let runs = text
-        .split(|c: char| !c.is_ascii_digit())
-        .filter(|run| !run.is_empty());
+    let runs = text.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty());
     // A run too long for 64 bits is none of the numbers.
     let Ok(mut found) = runs.map(str::parse).collect::<Result<Vec<u64>, _>>() else {
         return false;
@@ -74,10 +62,7 @@ pub(super) fn reaches(text: &str, target: u64) -> bool {
 }
 
 fn value(text: &str) -> Option<RBig> {
-    Expression::parse(text, Syntax::Python)
-        .ok()?
-        .evaluate()
-        .ok()
+    Expression::parse(text, Syntax::Python).ok()?.evaluate().ok()
 }
 
 #[cfg(test)]

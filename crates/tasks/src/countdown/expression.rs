@@ -142,19 +142,12 @@ impl Operation {
 impl Expression {
     /// An integer literal.
     pub fn integer(value: u64) -> Self {
-        Self::Number(Literal {
-            digits: value.into(),
-            scale: 0,
-        })
+        Self::Number(Literal { digits: value.into(), scale: 0 })
     }
 
     /// `left operation right`.
     pub fn binary(operation: Operation, left: Self, right: Self) -> Self {
-        Self::Binary {
-            operation,
-            left: Box::new(left),
-            right: Box::new(right),
-        }
+        Self::Binary { operation, left: Box::new(left), right: Box::new(right) }
     }
 
     /// The exact value.
@@ -165,11 +158,7 @@ impl Expression {
         match self {
             Self::Number(literal) => Ok(literal.value()),
             Self::Negate(inner) => Ok(-inner.evaluate()?),
-            Self::Binary {
-                operation,
-                left,
-                right,
-            } => operation
+            Self::Binary { operation, left, right } => operation
                 .apply(&left.evaluate()?, &right.evaluate()?)
                 .ok_or(ExpressionError::DivisionByZero),
         }
@@ -196,11 +185,7 @@ impl Expression {
                 write!(f, "-{space}")?;
                 inner.write(f, 3)
             }
-            Self::Binary {
-                operation,
-                left,
-                right,
-            } => {
+            Self::Binary { operation, left, right } => {
                 left.write(f, operation.precedence())?;
                 write!(f, "{space}{}{space}", operation.symbol())?;
                 // All four operations are read from left to right, so an equal one needs brackets.
@@ -213,10 +198,7 @@ impl Expression {
 impl Literal {
     /// The exact value.
     pub fn value(&self) -> RBig {
-        RBig::from_parts(
-            IBig::from(self.digits.clone()),
-            UBig::from(10u8).pow(self.scale.into()),
-        )
+        RBig::from_parts(IBig::from(self.digits.clone()), UBig::from(10u8).pow(self.scale.into()))
     }
 }
 
@@ -258,27 +240,18 @@ mod tests {
         assert_eq!(nested.to_string(), "1-2-(1-2)");
         let negated = Expression::Negate(Box::new(difference));
         assert_eq!(format!("{negated:#}"), "- ( 1 - 2 )");
-        let half = Expression::Number(Literal {
-            digits: 5u8.into(),
-            scale: 2,
-        });
+        let half = Expression::Number(Literal { digits: 5u8.into(), scale: 2 });
         assert_eq!(half.to_string(), "0.05");
     }
 
     #[test]
     fn values_are_exact() {
-        let third = Expression::binary(
-            Operation::Divide,
-            Expression::integer(1),
-            Expression::integer(3),
-        );
+        let third =
+            Expression::binary(Operation::Divide, Expression::integer(1), Expression::integer(3));
         let one = Expression::binary(Operation::Multiply, third, Expression::integer(3));
         assert_eq!(one.evaluate().unwrap(), RBig::ONE);
-        let zero = Expression::binary(
-            Operation::Divide,
-            Expression::integer(1),
-            Expression::integer(0),
-        );
+        let zero =
+            Expression::binary(Operation::Divide, Expression::integer(1), Expression::integer(0));
         assert_eq!(zero.evaluate(), Err(ExpressionError::DivisionByZero));
     }
 

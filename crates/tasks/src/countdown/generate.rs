@@ -24,12 +24,7 @@ pub struct CountdownSettings {
 impl Default for CountdownSettings {
     /// d1's problems: three numbers and a target in 1..=100, all operations.
     fn default() -> Self {
-        Self {
-            count: 3,
-            numbers: 1..=100,
-            targets: 1..=100,
-            operations: Operation::ALL.to_vec(),
-        }
+        Self { count: 3, numbers: 1..=100, targets: 1..=100, operations: Operation::ALL.to_vec() }
     }
 }
 
@@ -58,32 +53,19 @@ pub fn generate(
         }
     }
     let (low, high) = (*settings.targets.start(), *settings.targets.end());
-    Err(TaskError::NoCountdown {
-        low,
-        high,
-        tries: TRIES,
-    })
+    Err(TaskError::NoCountdown { low, high, tries: TRIES })
 }
 
 impl CountdownSettings {
     fn check(&self) -> Result<(), TaskError> {
-        let error = |key, expected, actual| {
-            Err(TaskError::CountdownSettings {
-                key,
-                expected,
-                actual,
-            })
-        };
+        let error =
+            |key, expected, actual| Err(TaskError::CountdownSettings { key, expected, actual });
         if !(2..=MAX_COUNT).contains(&self.count) {
             return error("count", "2 to 10", self.count.to_string());
         }
         for (key, range) in [("numbers", &self.numbers), ("targets", &self.targets)] {
             if range.is_empty() || *range.end() > u64::from(u32::MAX) {
-                return error(
-                    key,
-                    "a range that is not empty, below 2^32",
-                    format!("{range:?}"),
-                );
+                return error(key, "a range that is not empty, below 2^32", format!("{range:?}"));
             }
         }
         if self.operations.is_empty() {
@@ -97,13 +79,9 @@ fn draw(stream: &mut Stream, settings: &CountdownSettings) -> Option<(Vec<u64>, 
     let (low, high) = (*settings.numbers.start(), *settings.numbers.end());
     // The range was checked to lie below 2^32, so its size fits.
     let size = (high - low + 1) as usize;
-    let numbers: Vec<u64> = (0..settings.count)
-        .map(|_| low + stream.below(size) as u64)
-        .collect();
-    let mut pool: Vec<(Expression, RBig)> = numbers
-        .iter()
-        .map(|&n| (Expression::integer(n), RBig::from(n)))
-        .collect();
+    let numbers: Vec<u64> = (0..settings.count).map(|_| low + stream.below(size) as u64).collect();
+    let mut pool: Vec<(Expression, RBig)> =
+        numbers.iter().map(|&n| (Expression::integer(n), RBig::from(n))).collect();
     while pool.len() > 1 {
         let (left, a) = pool.swap_remove(stream.below(pool.len()));
         let (right, b) = pool.swap_remove(stream.below(pool.len()));
@@ -116,10 +94,7 @@ fn draw(stream: &mut Stream, settings: &CountdownSettings) -> Option<(Vec<u64>, 
     }
     let (solution, value) = pool.pop()?;
     let target = u64::try_from(value.numerator()).ok()?;
-    settings
-        .targets
-        .contains(&target)
-        .then_some((numbers, solution, target))
+    settings.targets.contains(&target).then_some((numbers, solution, target))
 }
 
 #[cfg(test)]
@@ -132,26 +107,15 @@ mod tests {
     fn problems_come_with_a_solution_and_keep_to_the_settings() {
         for count in 3..=5 {
             for sample in 0..50 {
-                let settings = CountdownSettings {
-                    count,
-                    ..CountdownSettings::default()
-                };
+                let settings = CountdownSettings { count, ..CountdownSettings::default() };
                 let mut stream = Stream::new(5, "countdown", count as u64, sample);
                 let (problem, solution) = generate(&mut stream, &settings).unwrap();
                 assert_eq!(problem.numbers().len(), count);
-                assert!(
-                    problem
-                        .numbers()
-                        .iter()
-                        .all(|number| (1..=100).contains(number))
-                );
+                assert!(problem.numbers().iter().all(|number| (1..=100).contains(number)));
                 assert!((1..=100).contains(&problem.target()));
                 let completion = format!("<answer>\\boxed{{{solution:#}}}</answer>");
                 for profile in Profile::ALL {
-                    assert_eq!(
-                        problem.grade(&completion, profile).verdict,
-                        Outcome::Correct
-                    );
+                    assert_eq!(problem.grade(&completion, profile).verdict, Outcome::Correct);
                 }
                 assert_eq!(problem.reward(&format!("<answer>{solution}</answer>")), 1.0);
             }
@@ -176,32 +140,14 @@ mod tests {
         let empty = 5..=4;
         for (settings, key) in [
             (CountdownSettings { count: 1, ..base() }, "count"),
-            (
-                CountdownSettings {
-                    numbers: empty,
-                    ..base()
-                },
-                "numbers",
-            ),
-            (
-                CountdownSettings {
-                    operations: Vec::new(),
-                    ..base()
-                },
-                "operations",
-            ),
+            (CountdownSettings { numbers: empty, ..base() }, "numbers"),
+            (CountdownSettings { operations: Vec::new(), ..base() }, "operations"),
         ] {
             let error = generate(&mut Stream::new(5, "countdown", 0, 0), &settings).unwrap_err();
-            let TaskError::CountdownSettings { key: found, .. } = error else {
-                panic!("{error}")
-            };
+            let TaskError::CountdownSettings { key: found, .. } = error else { panic!("{error}") };
             assert_eq!(found, key);
         }
-        let impossible = CountdownSettings {
-            numbers: 1..=1,
-            targets: 90..=100,
-            ..base()
-        };
+        let impossible = CountdownSettings { numbers: 1..=1, targets: 90..=100, ..base() };
         let error = generate(&mut Stream::new(5, "countdown", 0, 0), &impossible).unwrap_err();
         assert!(matches!(error, TaskError::NoCountdown { .. }), "{error}");
     }

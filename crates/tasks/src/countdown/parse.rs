@@ -30,18 +30,9 @@ impl Expression {
     /// See [`ExpressionError`].
     pub fn parse(text: &str, syntax: Syntax) -> Result<Self, ExpressionError> {
         if text.len() > MAX_BYTES {
-            return Err(ExpressionError::TooLong {
-                found: text.len(),
-                limit: MAX_BYTES,
-            });
+            return Err(ExpressionError::TooLong { found: text.len(), limit: MAX_BYTES });
         }
-        let mut parser = Parser {
-            text: text.trim_end(),
-            at: 0,
-            syntax,
-            depth: 0,
-            brackets: 0,
-        };
+        let mut parser = Parser { text: text.trim_end(), at: 0, syntax, depth: 0, brackets: 0 };
         parser.skip_blanks();
         let expression = parser.sum()?;
         match parser.peek() {
@@ -135,10 +126,7 @@ impl Parser<'_> {
         let decimal = |c: char| c.is_ascii_digit() || (c == '.' && self.syntax == Syntax::Python);
         let written = &rest[..rest.find(|c| !decimal(c)).unwrap_or(rest.len())];
         if written.len() > MAX_DIGITS {
-            return Err(ExpressionError::NumberTooLong {
-                at: start,
-                limit: MAX_DIGITS,
-            });
+            return Err(ExpressionError::NumberTooLong { at: start, limit: MAX_DIGITS });
         }
         let (whole, fraction) = written.split_once('.').unwrap_or((written, ""));
         let digits = format!("{whole}{fraction}");
@@ -154,10 +142,7 @@ impl Parser<'_> {
         self.at += written.len();
         self.skip_blanks();
         // At most MAX_DIGITS digits, so the scale fits.
-        Ok(Expression::Number(Literal {
-            digits,
-            scale: fraction.len() as u8,
-        }))
+        Ok(Expression::Number(Literal { digits, scale: fraction.len() as u8 }))
     }
 
     fn peek(&self) -> Option<char> {
@@ -233,13 +218,7 @@ mod tests {
         assert!(matches!(parse(&"(".repeat(100_000)), E::TooLong { .. }));
         assert_eq!(parse(&"(".repeat(1000)), E::TooDeep { limit: MAX_DEPTH });
         assert_eq!(parse(&"-".repeat(1000)), E::TooDeep { limit: MAX_DEPTH });
-        assert_eq!(
-            parse(&"9".repeat(1000)),
-            E::NumberTooLong {
-                at: 0,
-                limit: MAX_DIGITS
-            }
-        );
+        assert_eq!(parse(&"9".repeat(1000)), E::NumberTooLong { at: 0, limit: MAX_DIGITS });
         assert_eq!(parse(""), E::Incomplete);
         assert_eq!(parse("(1"), E::Incomplete);
         assert_eq!(parse("1 2"), E::Unexpected { at: 2, found: '2' });
@@ -251,10 +230,7 @@ mod tests {
 
     fn expressions() -> impl Strategy<Value = Expression> {
         let literal = (0u64..10_000, 0u8..4).prop_map(|(digits, scale)| {
-            Expression::Number(Literal {
-                digits: digits.into(),
-                scale,
-            })
+            Expression::Number(Literal { digits: digits.into(), scale })
         });
         literal.prop_recursive(6, 40, 2, |inner| {
             let operation = prop::sample::select(&Operation::ALL[..]);

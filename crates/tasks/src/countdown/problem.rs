@@ -66,11 +66,7 @@ impl CountdownProblem {
         };
         let value = Expression::parse(answer, Syntax::Strict).and_then(|read| read.evaluate());
         let right = d1::uses_exactly(answer, &self.numbers) && value == Ok(RBig::from(self.target));
-        let verdict = if right {
-            Outcome::Correct
-        } else {
-            Outcome::Wrong
-        };
+        let verdict = if right { Outcome::Correct } else { Outcome::Wrong };
         Grade::whole(Some(answer.to_owned()), verdict)
     }
 }
@@ -153,34 +149,14 @@ mod tests {
     fn the_profiles_differ_where_d1_is_lenient() {
         let verdict = |text: &str, profile| problem().grade(text, profile).verdict;
         for (text, d1, strict) in [
-            (
-                "<answer>\\boxed{30+93-100}</answer>",
-                Outcome::Correct,
-                Outcome::Correct,
-            ),
+            ("<answer>\\boxed{30+93-100}</answer>", Outcome::Correct, Outcome::Correct),
             ("\\boxed{30+93-100}", Outcome::Correct, Outcome::Correct),
-            (
-                "<answer>30 + 93 - 100 = 23</answer>",
-                Outcome::Correct,
-                Outcome::Wrong,
-            ),
-            (
-                "so 30 + 93 - 100 = 23 it is",
-                Outcome::Correct,
-                Outcome::NoAnswer,
-            ),
-            (
-                "\\boxed{1} or \\boxed{30+93-100}",
-                Outcome::Correct,
-                Outcome::Wrong,
-            ),
+            ("<answer>30 + 93 - 100 = 23</answer>", Outcome::Correct, Outcome::Wrong),
+            ("so 30 + 93 - 100 = 23 it is", Outcome::Correct, Outcome::NoAnswer),
+            ("\\boxed{1} or \\boxed{30+93-100}", Outcome::Correct, Outcome::Wrong),
             ("30+93-100", Outcome::Correct, Outcome::NoAnswer),
             // d1 evaluates with prompts that ask for a box, and reads nothing else.
-            (
-                "<answer>30+93-100</answer>",
-                Outcome::NoAnswer,
-                Outcome::Correct,
-            ),
+            ("<answer>30+93-100</answer>", Outcome::NoAnswer, Outcome::Correct),
             ("<answer>30+93</answer>", Outcome::NoAnswer, Outcome::Wrong),
         ] {
             assert_eq!(verdict(text, Profile::D1), d1, "{text}");
@@ -190,7 +166,7 @@ mod tests {
 
     #[test]
     fn nearly_is_not_exactly() {
-        // 3333333/10000000 is within 1e-5 of nothing whole, but 0.999.. style answers pass d1.
+        // Off by 1e-6, within d1's tolerance.
         let near = CountdownProblem::new(vec![999_999, 1_000_000], 1).unwrap();
         let text = "\\boxed{999999/1000000}";
         assert_eq!(near.grade(text, Profile::D1).verdict, Outcome::Correct);
@@ -199,10 +175,7 @@ mod tests {
 
     #[test]
     fn prompts() {
-        assert_eq!(
-            problem().prompt(PromptStyle::Compact),
-            "countdown 30 100 93 target 23 :"
-        );
+        assert_eq!(problem().prompt(PromptStyle::Compact), "countdown 30 100 93 target 23 :");
         assert!(problem().prompt(PromptStyle::D1).contains("[30, 100, 93]"));
     }
 }

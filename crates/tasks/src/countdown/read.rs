@@ -29,21 +29,15 @@ fn from_row(row: &Value) -> Result<CountdownProblem, TaskError> {
     let (input, output) = (text(row, "input")?, text(row, "output")?);
     let mut numbers = split(input)?;
     if !output.contains('=') {
-        let target = output
-            .trim()
-            .parse()
-            .map_err(|_| TaskError::field("output", WHOLE, output))?;
+        let target =
+            output.trim().parse().map_err(|_| TaskError::field("output", WHOLE, output))?;
         return CountdownProblem::new(numbers, target);
     }
-    let target = numbers
-        .pop()
-        .ok_or_else(|| TaskError::field("input", "numbers and target", input))?;
+    let target =
+        numbers.pop().ok_or_else(|| TaskError::field("input", "numbers and target", input))?;
     let value = Expression::from_steps(&numbers, output)?.evaluate()?;
     if value != RBig::from(target) {
-        return Err(ExpressionError::WrongStep {
-            step: output.split(',').count(),
-        }
-        .into());
+        return Err(ExpressionError::WrongStep { step: output.split(',').count() }.into());
     }
     CountdownProblem::new(numbers, target)
 }
@@ -52,11 +46,8 @@ const WHOLE: &str = "a whole number, not negative";
 
 /// Comma-separated whole numbers.
 pub(crate) fn split(input: &str) -> Result<Vec<u64>, TaskError> {
-    let number = |part: &str| {
-        part.trim()
-            .parse()
-            .map_err(|_| TaskError::field("input", WHOLE, part))
-    };
+    let number =
+        |part: &str| part.trim().parse().map_err(|_| TaskError::field("input", WHOLE, part));
     input.split(',').map(number).collect()
 }
 

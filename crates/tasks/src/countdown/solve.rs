@@ -13,10 +13,7 @@ pub const SOLVER_LIMIT: usize = 6;
 /// [`TaskError::TooManyNumbers`] above [`SOLVER_LIMIT`] numbers.
 pub fn solve(numbers: &[u64], target: u64) -> Result<Option<Expression>, TaskError> {
     if numbers.len() > SOLVER_LIMIT {
-        return Err(TaskError::TooManyNumbers {
-            limit: SOLVER_LIMIT,
-            found: numbers.len(),
-        });
+        return Err(TaskError::TooManyNumbers { limit: SOLVER_LIMIT, found: numbers.len() });
     }
     let pool: Vec<RBig> = numbers.iter().map(|&number| number.into()).collect();
     let mut plan = Vec::new();
@@ -57,10 +54,8 @@ fn search(pool: &[RBig], target: &RBig, plan: &mut Vec<Step>) -> bool {
 }
 
 fn build(numbers: &[u64], plan: &[Step]) -> Option<Expression> {
-    let mut pool: Vec<Expression> = numbers
-        .iter()
-        .map(|&number| Expression::integer(number))
-        .collect();
+    let mut pool: Vec<Expression> =
+        numbers.iter().map(|&number| Expression::integer(number)).collect();
     for &(i, j, operation) in plan {
         let combined = Expression::binary(operation, pool[i].clone(), pool[j].clone());
         pool = without(&pool, i, j);
@@ -70,10 +65,7 @@ fn build(numbers: &[u64], plan: &[Step]) -> Option<Expression> {
 }
 
 fn without<T: Clone>(pool: &[T], i: usize, j: usize) -> Vec<T> {
-    let kept = pool
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| *index != i && *index != j);
+    let kept = pool.iter().enumerate().filter(|(index, _)| *index != i && *index != j);
     kept.map(|(_, value)| value.clone()).collect()
 }
 
@@ -87,18 +79,11 @@ mod tests {
     #[test]
     fn solutions_pass_the_strict_grader() {
         // The second needs a fraction on the way: 8 / (3 - 8/3).
-        for (numbers, target) in [
-            (vec![30, 100, 93], 23),
-            (vec![3, 3, 8, 8], 24),
-            (vec![7], 7),
-        ] {
+        for (numbers, target) in [(vec![30, 100, 93], 23), (vec![3, 3, 8, 8], 24), (vec![7], 7)] {
             let solution = solve(&numbers, target).unwrap().unwrap();
             let problem = CountdownProblem::new(numbers, target).unwrap();
             let completion = format!("<answer>{solution}</answer>");
-            assert_eq!(
-                problem.grade(&completion, Profile::Strict).verdict,
-                Outcome::Correct
-            );
+            assert_eq!(problem.grade(&completion, Profile::Strict).verdict, Outcome::Correct);
         }
     }
 
@@ -106,9 +91,6 @@ mod tests {
     fn the_impossible_has_no_solution() {
         assert_eq!(solve(&[1, 1, 1], 7).unwrap(), None);
         assert_eq!(solve(&[], 0).unwrap(), None);
-        assert!(matches!(
-            solve(&[1; 7], 7),
-            Err(TaskError::TooManyNumbers { found: 7, .. })
-        ));
+        assert!(matches!(solve(&[1; 7], 7), Err(TaskError::TooManyNumbers { found: 7, .. })));
     }
 }

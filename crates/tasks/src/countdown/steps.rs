@@ -10,10 +10,8 @@ impl Expression {
     /// [`ExpressionError::WrongStep`] for a step that is malformed, uses a value that is not left or
     /// states a wrong result, or if values are left over.
     pub fn from_steps(numbers: &[u64], steps: &str) -> Result<Self, ExpressionError> {
-        let mut pool: Vec<(RBig, Self)> = numbers
-            .iter()
-            .map(|&number| (number.into(), Self::integer(number)))
-            .collect();
+        let mut pool: Vec<(RBig, Self)> =
+            numbers.iter().map(|&number| (number.into(), Self::integer(number))).collect();
         let mut last = 0;
         for (index, step) in steps.split(',').enumerate() {
             last = index + 1;

@@ -16,9 +16,7 @@ pub(crate) fn answer_blocks(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// The trimmed content of the last complete block.
 pub(crate) fn last_answer_block(text: &str) -> Option<&str> {
-    answer_blocks(text)
-        .last()
-        .map(|(_, content)| content.trim())
+    answer_blocks(text).last().map(|(_, content)| content.trim())
 }
 
 #[cfg(test)]

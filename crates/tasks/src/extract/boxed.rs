@@ -43,9 +43,7 @@ pub(crate) fn hendrycks_box(text: &str) -> HendrycksBox<'_> {
         return HendrycksBox::Unclosed;
     };
     let found = &text[start..=start + length];
-    let content = found
-        .strip_prefix("\\boxed{")
-        .and_then(|inside| inside.strip_suffix('}'));
+    let content = found.strip_prefix("\\boxed{").and_then(|inside| inside.strip_suffix('}'));
     HendrycksBox::Found(content.unwrap_or(found))
 }
 
@@ -92,10 +90,7 @@ mod tests {
     #[test]
     fn the_hendrycks_reading() {
         use HendrycksBox::{Absent, Found, Unclosed};
-        assert_eq!(
-            hendrycks_box("\\boxed{1} so \\boxed{\\frac{1}{2}}."),
-            Found("\\frac{1}{2}")
-        );
+        assert_eq!(hendrycks_box("\\boxed{1} so \\boxed{\\frac{1}{2}}."), Found("\\frac{1}{2}"));
         assert_eq!(hendrycks_box("$\\boxed 5$ or \\boxed{6}"), Found("5"));
         assert_eq!(hendrycks_box("no box"), Absent);
         assert_eq!(hendrycks_box("\\fbox{7}"), Found("\\fbox{7}"));

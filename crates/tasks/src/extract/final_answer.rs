@@ -2,21 +2,12 @@ use super::answer_tag::answer_blocks;
 use super::boxed::last_boxed;
 
 /// Markers after which nothing the model writes belongs to its reply.
-const END_MARKERS: [&str; 6] = [
-    "<|endoftext|>",
-    "<|eot_id|>",
-    "<|im_end|>",
-    "<|end_of_text|>",
-    "<|role_end|>",
-    "</s>",
-];
+const END_MARKERS: [&str; 6] =
+    ["<|endoftext|>", "<|eot_id|>", "<|im_end|>", "<|end_of_text|>", "<|role_end|>", "</s>"];
 
 /// The completion up to its first end marker.
 pub(crate) fn before_end(completion: &str) -> &str {
-    let end = END_MARKERS
-        .iter()
-        .filter_map(|marker| completion.find(marker))
-        .min();
+    let end = END_MARKERS.iter().filter_map(|marker| completion.find(marker)).min();
     &completion[..end.unwrap_or(completion.len())]
 }
 
@@ -79,24 +70,15 @@ mod tests {
         assert_eq!(final_answer("<answer>\\boxed{3}</answer>"), Some("3"));
         assert_eq!(final_answer("<answer>4</answer> so \\boxed{5}"), Some("5"));
         assert_eq!(final_answer("work\n#### 1,234\nmore"), Some("1,234"));
-        assert_eq!(
-            final_answer("<answer>6</answer><|eot_id|>\\boxed{7}"),
-            Some("6")
-        );
+        assert_eq!(final_answer("<answer>6</answer><|eot_id|>\\boxed{7}"), Some("6"));
         assert_eq!(final_answer("<answer></answer>"), None);
         assert_eq!(final_answer("nothing"), None);
     }
 
     #[test]
     fn hedging_is_seen() {
-        assert_eq!(
-            only_answer("<answer>\\boxed{1+2}</answer>"),
-            OnlyAnswer::One("1+2")
-        );
-        assert_eq!(
-            only_answer("<answer>1</answer><answer>2</answer>"),
-            OnlyAnswer::Several
-        );
+        assert_eq!(only_answer("<answer>\\boxed{1+2}</answer>"), OnlyAnswer::One("1+2"));
+        assert_eq!(only_answer("<answer>1</answer><answer>2</answer>"), OnlyAnswer::Several);
         assert_eq!(only_answer("\\boxed{1} \\boxed{2}"), OnlyAnswer::Several);
         assert_eq!(only_answer("<answer>1"), OnlyAnswer::Missing);
     }

@@ -38,19 +38,12 @@ pub(super) fn python_float(text: &str) -> Option<f64> {
 fn numbers(text: &str) -> impl Iterator<Item = f64> {
     let bytes = text.as_bytes();
     let digits_from = move |from: usize| {
-        from + bytes[from..]
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count()
+        from + bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count()
     };
     let mut at = 0;
     std::iter::from_fn(move || {
         let first = at + bytes.get(at..)?.iter().position(u8::is_ascii_digit)?;
-        let start = if first > at && bytes[first - 1] == b'-' {
-            first - 1
-        } else {
-            first
-        };
+        let start = if first > at && bytes[first - 1] == b'-' { first - 1 } else { first };
         let mut end = digits_from(first);
         if bytes.get(end) == Some(&b'.') {
             end = digits_from(end + 1);
@@ -73,10 +66,7 @@ mod tests {
 
     #[test]
     fn the_first_box_with_a_number_counts() {
-        assert_eq!(
-            value("\\boxed{} \\boxed{...} \\boxed{7} \\boxed{8}"),
-            Some(7.0)
-        );
+        assert_eq!(value("\\boxed{} \\boxed{...} \\boxed{7} \\boxed{8}"), Some(7.0));
         assert_eq!(value("\\boxed{120\\text{ minutes}}"), Some(120.0));
         assert_eq!(value("\\boxed{1,000}"), Some(1.0));
         assert_eq!(value("\\boxed{\\$-3.50}"), Some(-3.5));
@@ -87,12 +77,7 @@ mod tests {
 
     #[test]
     fn python_floats() {
-        for (text, expected) in [
-            (" 1_000 ", 1000.0),
-            ("1e3", 1000.0),
-            ("+.5", 0.5),
-            ("5.", 5.0),
-        ] {
+        for (text, expected) in [(" 1_000 ", 1000.0), ("1e3", 1000.0), ("+.5", 0.5), ("5.", 5.0)] {
             assert_eq!(python_float(text), Some(expected));
         }
         assert_eq!(python_float("-inf"), Some(f64::NEG_INFINITY));

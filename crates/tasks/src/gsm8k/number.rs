@@ -22,10 +22,7 @@ const MAX_DIGITS: usize = 400;
 /// other words are passed over.
 pub(super) fn read(text: &str) -> Reading {
     let text = text.rsplit_once('=').map_or(text, |(_, value)| value);
-    let mut scanner = Scanner {
-        text: &plain(text),
-        at: 0,
-    };
+    let mut scanner = Scanner { text: &plain(text), at: 0 };
     let mut found: Option<RBig> = None;
     while let Some(value) = scanner.next_value() {
         match (value, &found) {
@@ -84,9 +81,7 @@ impl Scanner<'_> {
         let Some(before) = before.strip_suffix('-') else {
             return false;
         };
-        !before
-            .trim_end()
-            .ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '}')
+        !before.trim_end().ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '}')
     }
 
     /// A decimal, then perhaps `/ decimal`, or a fraction that makes it a mixed number.
@@ -106,10 +101,7 @@ impl Scanner<'_> {
         }
         if whole.is_int() && rest.starts_with(|c: char| c.is_ascii_digit()) {
             // `3 1/2`; anything else, such as `3 4`, is two numbers.
-            let mut ahead = Scanner {
-                text: self.text,
-                at: self.text.len() - rest.len(),
-            };
+            let mut ahead = Scanner { text: self.text, at: self.text.len() - rest.len() };
             let numerator = ahead.decimal()?;
             if let Some(denominator) = ahead.text[ahead.at..].strip_prefix('/') {
                 ahead.at = ahead.text.len() - denominator.len();
@@ -133,11 +125,7 @@ impl Scanner<'_> {
             _ => None,
         };
         // The contents hold no braces, so reading them does not come back here.
-        Some(
-            value(numerator)
-                .zip(value(denominator))
-                .and_then(|(a, b)| quotient(a, b)),
-        )
+        Some(value(numerator).zip(value(denominator)).and_then(|(a, b)| quotient(a, b)))
     }
 
     /// Digits with thousands separators and a decimal point.
@@ -163,17 +151,12 @@ impl Scanner<'_> {
             return None;
         }
         let digits = UBig::from_str_radix(&digits, 10).ok()?;
-        Some(RBig::from_parts(
-            IBig::from(digits),
-            UBig::from(10u8).pow(scale),
-        ))
+        Some(RBig::from_parts(IBig::from(digits), UBig::from(10u8).pow(scale)))
     }
 
     fn digits(&mut self) -> String {
         let rest = &self.text[self.at..];
-        let run = &rest[..rest
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(rest.len())];
+        let run = &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())];
         self.at += run.len();
         run.to_owned()
     }
@@ -221,11 +204,7 @@ mod tests {
             ("18.00 dollars.", "18"),
             ("5 or 5.0", "5"),
         ] {
-            assert_eq!(
-                read(text),
-                Reading::One(expected.parse().unwrap()),
-                "{text}"
-            );
+            assert_eq!(read(text), Reading::One(expected.parse().unwrap()), "{text}");
         }
     }
 

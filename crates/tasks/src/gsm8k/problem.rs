@@ -19,25 +19,15 @@ impl Gsm8kProblem {
     pub fn new(question: impl Into<String>, worked: impl Into<String>) -> Option<Self> {
         let (question, worked) = (question.into(), worked.into());
         let gold = worked.split("####").nth(1)?.trim().to_owned();
-        Some(Self {
-            question,
-            worked,
-            gold: Some(gold),
-        })
+        Some(Self { question, worked, gold: Some(gold) })
     }
 
     /// A problem of which only the final answer is known, or not even that: d1's files have no gold
     /// for two items. Under [`Profile::D1`] nothing equals a missing gold; under [`Profile::Strict`]
     /// such an item is [`Outcome::Undecided`].
     pub fn with_gold(question: impl Into<String>, gold: Option<String>) -> Self {
-        let worked = gold
-            .as_ref()
-            .map_or_else(String::new, |gold| format!("#### {gold}"));
-        Self {
-            question: question.into(),
-            worked,
-            gold,
-        }
+        let worked = gold.as_ref().map_or_else(String::new, |gold| format!("#### {gold}"));
+        Self { question: question.into(), worked, gold }
     }
 
     /// The question.
@@ -60,14 +50,8 @@ impl Gsm8kProblem {
             return Grade::whole(None, Outcome::NoAnswer);
         };
         // Unlike the answer, the gold is read without its thousands separators.
-        let gold = self
-            .gold()
-            .and_then(|gold| d1::python_float(&gold.replace(',', "")));
-        let verdict = if gold == Some(value) {
-            Outcome::Correct
-        } else {
-            Outcome::Wrong
-        };
+        let gold = self.gold().and_then(|gold| d1::python_float(&gold.replace(',', "")));
+        let verdict = if gold == Some(value) { Outcome::Correct } else { Outcome::Wrong };
         Grade::whole(Some(answer), verdict)
     }
 
@@ -133,27 +117,11 @@ mod tests {
         for (text, d1, strict) in [
             ("\\boxed{1000}", Outcome::Correct, Outcome::Correct),
             ("\\boxed{1,000}", Outcome::Wrong, Outcome::Correct),
-            (
-                "\\boxed{5} no, \\boxed{1000}",
-                Outcome::Wrong,
-                Outcome::Correct,
-            ),
-            (
-                "\\boxed{1000} no, \\boxed{5}",
-                Outcome::Correct,
-                Outcome::Wrong,
-            ),
-            (
-                "<answer>\\$1000.00</answer>",
-                Outcome::Correct,
-                Outcome::Correct,
-            ),
+            ("\\boxed{5} no, \\boxed{1000}", Outcome::Wrong, Outcome::Correct),
+            ("\\boxed{1000} no, \\boxed{5}", Outcome::Correct, Outcome::Wrong),
+            ("<answer>\\$1000.00</answer>", Outcome::Correct, Outcome::Correct),
             ("#### 1000", Outcome::NoAnswer, Outcome::Correct),
-            (
-                "\\boxed{1000}<|eot_id|>\\boxed{5}",
-                Outcome::Correct,
-                Outcome::Correct,
-            ),
+            ("\\boxed{1000}<|eot_id|>\\boxed{5}", Outcome::Correct, Outcome::Correct),
             ("\\boxed{10 or 1000}", Outcome::Wrong, Outcome::Undecided),
             ("it is 1000", Outcome::NoAnswer, Outcome::NoAnswer),
         ] {
@@ -165,14 +133,8 @@ mod tests {
     #[test]
     fn a_missing_gold_is_never_matched() {
         let problem = Gsm8kProblem::with_gold("How many?", None);
-        assert_eq!(
-            problem.grade("\\boxed{5}", Profile::D1).verdict,
-            Outcome::Wrong
-        );
-        assert_eq!(
-            problem.grade("\\boxed{5}", Profile::Strict).verdict,
-            Outcome::Undecided
-        );
+        assert_eq!(problem.grade("\\boxed{5}", Profile::D1).verdict, Outcome::Wrong);
+        assert_eq!(problem.grade("\\boxed{5}", Profile::Strict).verdict, Outcome::Undecided);
         assert!(Gsm8kProblem::new("How many?", "no marker").is_none());
     }
 }

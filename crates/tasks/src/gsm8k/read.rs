@@ -40,9 +40,6 @@ mod tests {
         let bare = Gsm8kProblem::with_gold("How many?", Some("4".into()));
         assert_eq!(from_row(&bare.record()).unwrap(), bare);
         let error = from_row(&json!({"question": "?", "answer": "4"})).unwrap_err();
-        assert!(
-            matches!(error, TaskError::Field { ref key, .. } if key == "answer"),
-            "{error}"
-        );
+        assert!(matches!(error, TaskError::Field { ref key, .. } if key == "answer"), "{error}");
     }
 }

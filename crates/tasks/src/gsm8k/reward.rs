@@ -20,28 +20,15 @@ pub(super) fn total(completion: &str, gold: Option<&str>) -> f64 {
     let correct = if gold == Some(answer) { CORRECT } else { 0.0 };
     let digits = !answer.is_empty() && answer.bytes().all(|byte| byte.is_ascii_digit());
     let integer = if digits { INTEGER } else { 0.0 };
-    let soft = if soft_format(completion) {
-        SOFT_FORMAT
-    } else {
-        0.0
-    };
-    let strict = if strict_format(completion) {
-        STRICT_FORMAT
-    } else {
-        0.0
-    };
+    let soft = if soft_format(completion) { SOFT_FORMAT } else { 0.0 };
+    let strict = if strict_format(completion) { STRICT_FORMAT } else { 0.0 };
     correct + integer + soft + strict + tags(completion)
 }
 
 /// After the last `<answer>`, before the next `</answer>`; the whole text where they are missing.
 fn tag_content(text: &str) -> &str {
-    let after = text
-        .rsplit_once("<answer>")
-        .map_or(text, |(_, after)| after);
-    after
-        .split_once("</answer>")
-        .map_or(after, |(content, _)| content)
-        .trim()
+    let after = text.rsplit_once("<answer>").map_or(text, |(_, after)| after);
+    after.split_once("</answer>").map_or(after, |(content, _)| content).trim()
 }
 
 fn soft_format(text: &str) -> bool {
@@ -50,9 +37,7 @@ fn soft_format(text: &str) -> bool {
     };
     let line = after.split('\n').next().unwrap_or(after);
     line.match_indices("</reasoning>").any(|(at, tag)| {
-        let answer = after[at + tag.len()..]
-            .trim_start()
-            .strip_prefix("<answer>");
+        let answer = after[at + tag.len()..].trim_start().strip_prefix("<answer>");
         answer
             .and_then(|answer| answer.split('\n').next())
             .is_some_and(|line| line.contains("</answer>"))
@@ -64,9 +49,8 @@ fn strict_format(text: &str) -> bool {
         let text = text.strip_prefix("<reasoning>\n")?;
         let (reasoning, rest) = text.split_once("\n</reasoning>\n<answer>\n")?;
         // A Python `$` also matches before a last line break.
-        let rest = rest
-            .strip_suffix("\n</answer>\n")
-            .or_else(|| rest.strip_suffix("\n</answer>\n\n"))?;
+        let rest =
+            rest.strip_suffix("\n</answer>\n").or_else(|| rest.strip_suffix("\n</answer>\n\n"))?;
         Some(!reasoning.contains('\n') && !rest.contains('\n'))
     };
     inner().unwrap_or(false)
@@ -75,12 +59,7 @@ fn strict_format(text: &str) -> bool {
 fn tags(text: &str) -> f64 {
     let once = |tag: &str| text.matches(tag).count() == 1;
     // The whole text where the marker is missing.
-    let after = |tag: &str| {
-        text.rsplit_once(tag)
-            .map_or(text, |(_, after)| after)
-            .chars()
-            .count()
-    };
+    let after = |tag: &str| text.rsplit_once(tag).map_or(text, |(_, after)| after).chars().count();
     let mut sum = 0.0;
     for tag in ["<reasoning>\n", "\n</reasoning>\n"] {
         if once(tag) {

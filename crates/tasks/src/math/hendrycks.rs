@@ -112,11 +112,7 @@ fn slash_as_fraction(text: &str) -> Option<String> {
     };
     let (plain_a, plain_b) = (python_int(a)?, python_int(b)?);
     let plain = plain_a == a && plain_b == b;
-    Some(if plain {
-        format!("\\frac{{{a}}}{{{b}}}")
-    } else {
-        text.to_owned()
-    })
+    Some(if plain { format!("\\frac{{{a}}}{{{b}}}") } else { text.to_owned() })
 }
 
 /// What Python prints for `int(text)`, if that is an integer literal to it.

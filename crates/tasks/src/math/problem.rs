@@ -28,12 +28,7 @@ pub struct MathProblem {
 impl MathProblem {
     /// A problem and its answer in LaTeX.
     pub fn new(problem: impl Into<String>, gold: impl Into<String>) -> Self {
-        Self {
-            problem: problem.into(),
-            gold: gold.into(),
-            level: None,
-            subject: None,
-        }
+        Self { problem: problem.into(), gold: gold.into(), level: None, subject: None }
     }
 
     /// The problem's text.
@@ -63,19 +58,15 @@ impl MathProblem {
             HendrycksBox::Absent if is_equivalent(completion, &self.gold) => Some(completion),
             HendrycksBox::Absent => return Grade::whole(None, Outcome::NoAnswer),
             HendrycksBox::Found(content) if !content.is_empty() => Some(content),
-            HendrycksBox::Found(_) | HendrycksBox::Unclosed => answer_blocks(completion)
-                .next()
-                .map(|(_, content)| content.trim()),
+            HendrycksBox::Found(_) | HendrycksBox::Unclosed => {
+                answer_blocks(completion).next().map(|(_, content)| content.trim())
+            }
         };
         let Some(answer) = found else {
             return Grade::whole(None, Outcome::NoAnswer);
         };
         let right = is_equivalent(answer, &self.gold);
-        let verdict = if right {
-            Outcome::Correct
-        } else {
-            Outcome::Wrong
-        };
+        let verdict = if right { Outcome::Correct } else { Outcome::Wrong };
         Grade::whole(Some(answer.to_owned()), verdict)
     }
 
@@ -126,21 +117,13 @@ impl Problem for MathProblem {
             HendrycksBox::Found(content) => content,
             HendrycksBox::Absent | HendrycksBox::Unclosed => completion,
         };
-        let correct = if is_equivalent(answer, &self.gold) {
-            CORRECT
-        } else {
-            0.0
-        };
+        let correct = if is_equivalent(answer, &self.gold) { CORRECT } else { 0.0 };
         let tagged = completion.split_once("<answer>").map(|(_, after)| after);
         let (tags, place) = match tagged {
             Some(after) => (TAGS, after.split("</answer>").next().unwrap_or(after)),
             None => (0.0, completion),
         };
-        let boxed = if place.contains("\\boxed") {
-            BOX
-        } else {
-            NO_BOX
-        };
+        let boxed = if place.contains("\\boxed") { BOX } else { NO_BOX };
         correct + FORMAT * (tags + boxed)
     }
 
@@ -192,11 +175,7 @@ mod tests {
             ("\\boxed{\\frac{2}{4}}", Outcome::Wrong, Outcome::Correct),
             ("<answer>0.50</answer>", Outcome::NoAnswer, Outcome::Correct),
             ("\\frac12", Outcome::Correct, Outcome::NoAnswer),
-            (
-                "\\boxed{} <answer>0.5</answer>",
-                Outcome::Correct,
-                Outcome::Correct,
-            ),
+            ("\\boxed{} <answer>0.5</answer>", Outcome::Correct, Outcome::Correct),
             ("\\boxed{3}", Outcome::Wrong, Outcome::Wrong),
             ("a half", Outcome::NoAnswer, Outcome::NoAnswer),
         ] {

@@ -21,9 +21,7 @@ impl MathProblem {
 }
 
 fn from_row(row: &Value) -> Result<MathProblem, TaskError> {
-    let given = row
-        .get("answer")
-        .or_else(|| row.get("extracted_groundtruth"));
+    let given = row.get("answer").or_else(|| row.get("extracted_groundtruth"));
     let gold = match given {
         Some(value) => plain_text(value)
             .ok_or_else(|| TaskError::field("answer", "a string or a number", describe(value)))?,
@@ -36,11 +34,7 @@ fn from_row(row: &Value) -> Result<MathProblem, TaskError> {
         }
     };
     let mut problem = MathProblem::new(text(row, "problem")?, gold);
-    let optional = |key: &str| {
-        row.get(key)
-            .map(|_| text(row, key).map(str::to_owned))
-            .transpose()
-    };
+    let optional = |key: &str| row.get(key).map(|_| text(row, key).map(str::to_owned)).transpose();
     problem.level = optional("level")?;
     problem.subject = optional("subject")?;
     Ok(problem)
@@ -57,31 +51,16 @@ mod tests {
     #[test]
     fn golds_are_found_where_the_data_sets_keep_them() {
         for (row, gold) in [
-            (
-                json!({"problem": "?", "answer": "5", "level": "Level 2"}),
-                "5",
-            ),
-            (
-                json!({"problem": "?", "solution": 27.0, "extracted_groundtruth": 27.0}),
-                "27",
-            ),
-            (
-                json!({"problem": "?", "solution": "..", "extracted_groundtruth": "025"}),
-                "025",
-            ),
-            (
-                json!({"problem": "?", "solution": "so $\\boxed{\\frac{1}{2}}$."}),
-                "\\frac{1}{2}",
-            ),
+            (json!({"problem": "?", "answer": "5", "level": "Level 2"}), "5"),
+            (json!({"problem": "?", "solution": 27.0, "extracted_groundtruth": 27.0}), "27"),
+            (json!({"problem": "?", "solution": "..", "extracted_groundtruth": "025"}), "025"),
+            (json!({"problem": "?", "solution": "so $\\boxed{\\frac{1}{2}}$."}), "\\frac{1}{2}"),
         ] {
             let problem = from_row(&row).unwrap();
             assert_eq!(problem.gold(), gold);
             assert_eq!(from_row(&problem.record()).unwrap(), problem);
         }
-        for row in [
-            json!({"answer": "5"}),
-            json!({"problem": "?", "solution": "none"}),
-        ] {
+        for row in [json!({"answer": "5"}), json!({"problem": "?", "solution": "none"})] {
             assert!(from_row(&row).is_err(), "{row}");
         }
     }

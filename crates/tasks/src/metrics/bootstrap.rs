@@ -25,15 +25,10 @@ pub fn paired_bootstrap(
     stream: &mut Stream,
 ) -> Result<Difference, TaskError> {
     if a.len() != b.len() {
-        return Err(error(
-            "two lists of the same length",
-            format!("{} and {}", a.len(), b.len()),
-        ));
+        return Err(error("two lists of the same length", format!("{} and {}", a.len(), b.len())));
     }
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();
-    difference(mean(&differences), resamples, a.is_empty(), || {
-        resampled_mean(&differences, stream)
-    })
+    difference(mean(&differences), resamples, a.is_empty(), || resampled_mean(&differences, stream))
 }
 
 /// How much better system `b` is than `a` when they were run on *different*, independent problems.
@@ -76,15 +71,9 @@ fn difference(
             }
         })
         .sum();
-    let interval = Interval {
-        estimate,
-        low: quantile(&drawn, 0.025),
-        high: quantile(&drawn, 0.975),
-    };
-    Ok(Difference {
-        interval,
-        probability_better: better / resamples as f64,
-    })
+    let interval =
+        Interval { estimate, low: quantile(&drawn, 0.025), high: quantile(&drawn, 0.975) };
+    Ok(Difference { interval, probability_better: better / resamples as f64 })
 }
 
 /// Linear interpolation between the two nearest order statistics.
@@ -99,18 +88,11 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 fn resampled_mean(values: &[f64], stream: &mut Stream) -> f64 {
-    (0..values.len())
-        .map(|_| *stream.choose(values))
-        .sum::<f64>()
-        / values.len() as f64
+    (0..values.len()).map(|_| *stream.choose(values)).sum::<f64>() / values.len() as f64
 }
 
 fn error(expected: &'static str, actual: String) -> TaskError {
-    TaskError::Statistic {
-        statistic: "bootstrap difference",
-        expected,
-        actual,
-    }
+    TaskError::Statistic { statistic: "bootstrap difference", expected, actual }
 }
 
 #[cfg(test)]
@@ -142,14 +124,8 @@ mod tests {
         let a: Vec<f64> = (0..400).map(|i| f64::from(i % 2)).collect();
         let found = bootstrap_difference(&a, &a, 4000, &mut stream()).unwrap();
         let expected = 1.96 * (0.5f64 / 400.0).sqrt();
-        assert!(
-            (found.interval.high - expected).abs() < 0.1 * expected,
-            "{found:?}"
-        );
-        assert!(
-            (found.interval.low + expected).abs() < 0.1 * expected,
-            "{found:?}"
-        );
+        assert!((found.interval.high - expected).abs() < 0.1 * expected, "{found:?}");
+        assert!((found.interval.low + expected).abs() < 0.1 * expected, "{found:?}");
         assert!((found.probability_better - 0.5).abs() < 0.03);
     }
 

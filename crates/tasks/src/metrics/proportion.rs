@@ -23,16 +23,8 @@ pub fn wilson(successes: usize, trials: usize) -> Result<Interval, TaskError> {
     let half = NORMAL_QUANTILE * spread / (1.0 + z2 / n);
     // At the ends the formula gives exactly 0 and 1 but for rounding.
     let low = if successes == 0 { 0.0 } else { centre - half };
-    let high = if successes == trials {
-        1.0
-    } else {
-        centre + half
-    };
-    Ok(Interval {
-        estimate,
-        low,
-        high,
-    })
+    let high = if successes == trials { 1.0 } else { centre + half };
+    Ok(Interval { estimate, low, high })
 }
 
 #[cfg(test)]

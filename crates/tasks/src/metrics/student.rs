@@ -21,11 +21,7 @@ pub fn mean_interval(values: &[f64]) -> Result<Interval, TaskError> {
     let squares: f64 = values.iter().map(|value| (value - estimate).powi(2)).sum();
     let error = (squares / (n - 1.0) / n).sqrt();
     let half = student_quantile(values.len() - 1) * error;
-    Ok(Interval {
-        estimate,
-        low: estimate - half,
-        high: estimate + half,
-    })
+    Ok(Interval { estimate, low: estimate - half, high: estimate + half })
 }
 
 /// The 97.5 % quantile of Student's t distribution with `freedom` degrees of freedom; infinite for
@@ -62,11 +58,7 @@ fn central_probability(t: f64, freedom: usize) -> f64 {
         let k = k as f64;
         term *= (k + 1.0) / (k + 2.0) * cosine * cosine;
     }
-    if odd {
-        2.0 / PI * (angle + sine * sum)
-    } else {
-        sine * sum
-    }
+    if odd { 2.0 / PI * (angle + sine * sum) } else { sine * sum }
 }
 
 #[cfg(test)]

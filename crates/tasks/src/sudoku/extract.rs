@@ -3,22 +3,11 @@
 
 /// The text that d1's evaluation takes as the solution, white space removed. It need not be digits.
 pub(super) fn d1_solution(completion: &str) -> Option<String> {
-    [
-        fenced,
-        tagged,
-        after_tag,
-        before_closing_tag,
-        standing_alone,
-    ]
-    .iter()
-    .filter_map(|pattern| pattern(completion))
-    .map(|found| {
-        found
-            .chars()
-            .filter(|c| !c.is_whitespace())
-            .collect::<String>()
-    })
-    .find(|found| !found.is_empty())
+    [fenced, tagged, after_tag, before_closing_tag, standing_alone]
+        .iter()
+        .filter_map(|pattern| pattern(completion))
+        .map(|found| found.chars().filter(|c| !c.is_whitespace()).collect::<String>())
+        .find(|found| !found.is_empty())
 }
 
 const OPEN: &str = "<answer>";
@@ -52,10 +41,7 @@ fn before_closing_tag(text: &str) -> Option<&str> {
     text.match_indices(CLOSE).find_map(|(at, _)| {
         let before = text[..at].trim_end();
         let found = before.get(before.len().checked_sub(16)?..)?;
-        found
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then_some(found)
+        found.bytes().all(|byte| byte.is_ascii_digit()).then_some(found)
     })
 }
 
@@ -80,18 +66,12 @@ mod tests {
         assert_eq!(read("<answer>\n12\n34<|eot_id|></answer>"), "1234");
         assert_eq!(read("<answer> </answer> grid <|endoftext|>"), "grid");
         assert_eq!(read("1111222233334444 </answer>"), "1111222233334444");
-        assert_eq!(
-            read("is 1111222233334444, no x1111222233334444"),
-            "1111222233334444"
-        );
+        assert_eq!(read("is 1111222233334444, no x1111222233334444"), "1111222233334444");
         assert_eq!(read("11112222333344445"), "");
     }
 
     #[test]
     fn a_word_in_the_tag_is_taken_as_it_is() {
-        assert_eq!(
-            d1_solution("<answer>I think 1</answer>").as_deref(),
-            Some("Ithink1")
-        );
+        assert_eq!(d1_solution("<answer>I think 1</answer>").as_deref(), Some("Ithink1"));
     }
 }

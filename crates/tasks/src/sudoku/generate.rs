@@ -4,8 +4,8 @@ use super::grid::count_solutions;
 use super::{Grid, SudokuProblem};
 use crate::TaskError;
 
-/// Grids tried before giving up. One try with 10 empty cells nearly always succeeds; 12 empties (the
-/// most possible: four givens are needed) take a few dozen.
+/// Grids tried before giving up: ample, as even 12 empty cells (the most possible, since four givens
+/// are needed) take only a few.
 const TRIES: usize = 2000;
 
 /// A puzzle with exactly `empties` empty cells and exactly one solution, taken from `grids`.
@@ -20,11 +20,7 @@ pub fn generate(
     grids: &[Grid],
     empties: usize,
 ) -> Result<SudokuProblem, TaskError> {
-    let tries = if grids.is_empty() || empties > 12 {
-        0
-    } else {
-        TRIES
-    };
+    let tries = if grids.is_empty() || empties > 12 { 0 } else { TRIES };
     for _ in 0..tries {
         let solution = *stream.choose(grids);
         if let Some(givens) = dig(stream, &solution, empties) {
@@ -65,10 +61,7 @@ mod tests {
         for empties in 0..=12 {
             let mut stream = Stream::new(3, "sudoku", empties as u64, 0);
             let problem = generate(&mut stream, &grids, empties).unwrap();
-            assert_eq!(
-                problem.givens().iter().filter(|&&digit| digit == 0).count(),
-                empties
-            );
+            assert_eq!(problem.givens().iter().filter(|&&digit| digit == 0).count(), empties);
             assert_eq!(count_solutions(problem.givens(), 2), 1);
         }
     }
@@ -78,10 +71,7 @@ mod tests {
         let mut stream = Stream::new(3, "sudoku", 0, 0);
         for (grids, empties) in [(all_grids(), 13), (Vec::new(), 4)] {
             let error = generate(&mut stream, &grids, empties).unwrap_err();
-            assert!(
-                matches!(error, TaskError::NoUniquePuzzle { tries: 0, .. }),
-                "{error}"
-            );
+            assert!(matches!(error, TaskError::NoUniquePuzzle { tries: 0, .. }), "{error}");
         }
     }
 }

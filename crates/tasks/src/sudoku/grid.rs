@@ -19,11 +19,7 @@ pub fn is_solved(grid: &Grid) -> bool {
 
 /// Whether `grid` is complete, valid and keeps all `givens`.
 pub(super) fn solves(grid: &Grid, givens: &Grid) -> bool {
-    is_solved(grid)
-        && givens
-            .iter()
-            .zip(grid)
-            .all(|(&given, &digit)| given == 0 || given == digit)
+    is_solved(grid) && givens.iter().zip(grid).all(|(&given, &digit)| given == 0 || given == digit)
 }
 
 /// The sixteen digits as text.
@@ -57,12 +53,7 @@ struct Search {
 impl Search {
     /// `None` if the givens break a rule.
     fn new(givens: &Grid) -> Option<Self> {
-        let mut search = Self {
-            cells: [0; 16],
-            rows: [0; 4],
-            columns: [0; 4],
-            boxes: [0; 4],
-        };
+        let mut search = Self { cells: [0; 16], rows: [0; 4], columns: [0; 4], boxes: [0; 4] };
         for (cell, &digit) in givens.iter().enumerate().filter(|(_, digit)| **digit != 0) {
             if digit > 4 || !search.place(cell, digit) {
                 return None;
@@ -153,12 +144,8 @@ mod tests {
     fn digits_round_trip() {
         let grid = parse_digits("3102200002100320").unwrap();
         assert_eq!(digits(&grid), "3102200002100320");
-        for bad in [
-            "310220000210032",
-            "31022000021003200",
-            "3102200002100325",
-            "31022000021003é",
-        ] {
+        for bad in ["310220000210032", "31022000021003200", "3102200002100325", "31022000021003é"]
+        {
             assert_eq!(parse_digits(bad), None);
         }
     }

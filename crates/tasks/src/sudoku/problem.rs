@@ -23,10 +23,7 @@ impl SudokuProblem {
             return Ok(Self { givens, solution });
         }
         let text = |grid: &Grid| grid.iter().map(u8::to_string).collect();
-        Err(TaskError::NotASolution {
-            givens: text(&givens),
-            solution: text(&solution),
-        })
+        Err(TaskError::NotASolution { givens: text(&givens), solution: text(&solution) })
     }
 
     /// The cells shown, 0 = empty.
@@ -75,11 +72,7 @@ impl SudokuProblem {
         };
         let compact: String = answer.chars().filter(|c| !c.is_whitespace()).collect();
         let right = parse_digits(&compact).is_some_and(|grid| solves(&grid, &self.givens));
-        let verdict = if right {
-            Outcome::Correct
-        } else {
-            Outcome::Wrong
-        };
+        let verdict = if right { Outcome::Correct } else { Outcome::Wrong };
         Grade::whole(Some(answer.to_owned()), verdict)
     }
 }
@@ -118,11 +111,7 @@ impl Problem for SudokuProblem {
     fn reward(&self, completion: &str) -> f64 {
         let answer = last_answer_block(completion).unwrap_or("");
         let (right, empty) = self.cells_right(answer.chars().filter(char::is_ascii_digit));
-        if empty == 0 {
-            0.0
-        } else {
-            right as f64 / empty as f64
-        }
+        if empty == 0 { 0.0 } else { right as f64 / empty as f64 }
     }
 
     fn record(&self) -> Value {
@@ -167,16 +156,11 @@ mod tests {
         let overwritten = "0040043140030004";
         let full = row_1().grade(&format!("<answer>{overwritten}</answer>"), Profile::D1);
         assert_eq!(
-            row_1()
-                .grade(&format!("<answer>{overwritten}</answer>"), Profile::Strict)
-                .verdict,
+            row_1().grade(&format!("<answer>{overwritten}</answer>"), Profile::Strict).verdict,
             Outcome::Wrong
         );
         assert!(full.score > 0.0);
-        assert_eq!(
-            row_1().grade("none", Profile::D1).verdict,
-            Outcome::NoAnswer
-        );
+        assert_eq!(row_1().grade("none", Profile::D1).verdict, Outcome::NoAnswer);
     }
 
     #[test]
@@ -186,25 +170,13 @@ mod tests {
         let problem =
             SudokuProblem::new(cells("1200340000000000"), cells("1234341221434321")).unwrap();
         let other = "<answer>1234341223414123</answer>";
-        assert_eq!(
-            problem.grade(other, Profile::Strict).verdict,
-            Outcome::Correct
-        );
+        assert_eq!(problem.grade(other, Profile::Strict).verdict, Outcome::Correct);
         assert_eq!(problem.grade(other, Profile::D1).verdict, Outcome::Wrong);
         let twice = format!("{other}{other}");
-        assert_eq!(
-            problem.grade(&twice, Profile::Strict).verdict,
-            Outcome::Wrong
-        );
+        assert_eq!(problem.grade(&twice, Profile::Strict).verdict, Outcome::Wrong);
         let changed_given = "<answer>2134341212434321</answer>";
-        assert_eq!(
-            problem.grade(changed_given, Profile::Strict).verdict,
-            Outcome::Wrong
-        );
-        assert_eq!(
-            problem.grade("<answer>12343412", Profile::Strict).verdict,
-            Outcome::NoAnswer
-        );
+        assert_eq!(problem.grade(changed_given, Profile::Strict).verdict, Outcome::Wrong);
+        assert_eq!(problem.grade("<answer>12343412", Profile::Strict).verdict, Outcome::NoAnswer);
     }
 
     #[test]
@@ -219,10 +191,6 @@ mod tests {
             row_1().prompt(PromptStyle::Compact),
             "sudoku 3 1 0 2 2 0 0 0 0 2 1 0 0 3 2 0 :"
         );
-        assert!(
-            row_1()
-                .prompt(PromptStyle::D1)
-                .contains("Sudoku puzzle: 3102200002100320\n")
-        );
+        assert!(row_1().prompt(PromptStyle::D1).contains("Sudoku puzzle: 3102200002100320\n"));
     }
 }

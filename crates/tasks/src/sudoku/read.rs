@@ -27,15 +27,9 @@ impl SudokuProblem {
 }
 
 fn from_row(row: &Value) -> Result<SudokuProblem, TaskError> {
-    let [puzzle, solution] = if row.get("puzzle").is_some() {
-        ["puzzle", "solution"]
-    } else {
-        ["input", "output"]
-    };
-    SudokuProblem::new(
-        cells(puzzle, text(row, puzzle)?)?,
-        cells(solution, text(row, solution)?)?,
-    )
+    let [puzzle, solution] =
+        if row.get("puzzle").is_some() { ["puzzle", "solution"] } else { ["input", "output"] };
+    SudokuProblem::new(cells(puzzle, text(row, puzzle)?)?, cells(solution, text(row, solution)?)?)
 }
 
 fn read_csv(path: &Path) -> Result<Vec<SudokuProblem>, TaskError> {
@@ -80,11 +74,7 @@ mod tests {
 
     #[test]
     fn all_three_layouts_agree() {
-        let csv = read(
-            "a.csv",
-            "Puzzle,Solution\n3102200002100320,3142243142131324\n",
-        )
-        .unwrap();
+        let csv = read("a.csv", "Puzzle,Solution\n3102200002100320,3142243142131324\n").unwrap();
         let dream = r#"{"input": "3102\n2000\n0210\n0320", "output": "3142\n2431\n4213\n1324"}"#;
         assert_eq!(read("a.jsonl", dream).unwrap(), csv);
         assert_eq!(read("b.jsonl", &csv[0].record().to_string()).unwrap(), csv);
@@ -92,17 +82,9 @@ mod tests {
 
     #[test]
     fn errors_name_the_line_and_the_column() {
-        let error = read(
-            "a.csv",
-            "Puzzle,Solution\n3102200002100320,314224314213132\n",
-        )
-        .unwrap_err();
-        let TaskError::Row {
-            line: 2, source, ..
-        } = error
-        else {
-            panic!("{error}")
-        };
+        let error =
+            read("a.csv", "Puzzle,Solution\n3102200002100320,314224314213132\n").unwrap_err();
+        let TaskError::Row { line: 2, source, .. } = error else { panic!("{error}") };
         assert!(
             matches!(*source, TaskError::Field { ref key, .. } if key == "Solution"),
             "{source}"

@@ -20,11 +20,7 @@ pub fn split_grids(seed: u64) -> GridSplit {
     Stream::new(seed, "sudoku split", 0, 0).shuffle(&mut grids);
     let test = grids.split_off(240);
     let validation = grids.split_off(192);
-    GridSplit {
-        train: grids,
-        validation,
-        test,
-    }
+    GridSplit { train: grids, validation, test }
 }
 
 #[cfg(test)]
@@ -37,15 +33,9 @@ mod tests {
     #[test]
     fn the_three_sets_partition_the_grids() {
         let split = split_grids(11);
-        assert_eq!(
-            (split.train.len(), split.validation.len(), split.test.len()),
-            (192, 48, 48)
-        );
-        let all: BTreeSet<Grid> = [&split.train, &split.validation, &split.test]
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect();
+        assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (192, 48, 48));
+        let all: BTreeSet<Grid> =
+            [&split.train, &split.validation, &split.test].into_iter().flatten().copied().collect();
         assert_eq!(all.into_iter().collect::<Vec<_>>(), all_grids());
         assert_eq!(split, split_grids(11));
         assert_ne!(split, split_grids(12));

@@ -1,7 +1,9 @@
 use super::{Habit, Writer, Written, in_format};
-use crate::countdown::CountdownProblem;
+use crate::countdown::{CountdownProblem, part_of};
 use crate::{Problem, PromptStyle, TaskError};
 use afterthought_random::Stream;
+
+pub use crate::countdown::Part;
 
 /// Largest number that the word-level vocabulary has.
 const LARGEST: i64 = 99;
@@ -14,7 +16,7 @@ const LARGEST: i64 = 99;
 ///   difference, product); stops at the first match;
 /// * casual, plan word `try`: computes one or two expressions at random and answers with a hit or
 ///   else with the last one;
-/// * hasty: answers with a random expression of the right numbers, right one time in five.
+/// * hasty: answers with a random expression of the right numbers and forgets the parentheses.
 ///
 /// Problems are split by a hash of numbers and target, so that no test problem is ever written
 /// about.
@@ -26,35 +28,12 @@ pub struct CountdownWriter {
     pub part: Part,
 }
 
-/// Parts of the problem space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// 80 %.
-    Train,
-    /// 10 %.
-    Validation,
-    /// 10 %.
-    Test,
-}
-
 pub(super) fn words() -> Vec<String> {
-    let mut words: Vec<String> = [
-        "countdown",
-        "target",
-        ":",
-        "work",
-        "try",
-        "x",
-        "(",
-        ")",
-        "+",
-        "-",
-        "*",
-        "=",
-    ]
-    .into_iter()
-    .map(ToOwned::to_owned)
-    .collect();
+    let mut words: Vec<String> =
+        ["countdown", "target", ":", "work", "try", "x", "(", ")", "+", "-", "*", "="]
+            .into_iter()
+            .map(ToOwned::to_owned)
+            .collect();
     words.extend((0..=LARGEST).map(|number| number.to_string()));
     words
 }
@@ -80,20 +59,11 @@ struct Attempt {
 
 impl Attempt {
     fn value(self) -> i64 {
-        apply(
-            self.outer,
-            apply(self.inner, self.pair.0, self.pair.1),
-            self.last,
-        )
+        apply(self.outer, apply(self.inner, self.pair.0, self.pair.1), self.last)
     }
 
     fn text(self) -> String {
-        let Self {
-            pair: (a, b),
-            inner,
-            last,
-            outer,
-        } = self;
+        let Self { pair: (a, b), inner, last, outer } = self;
         format!("( {a} {inner} {b} ) {outer} {last}")
     }
 }
@@ -119,18 +89,9 @@ fn first_solution(numbers: &[i64; 3], target: i64) -> Option<(usize, Attempt)> {
         let (last, pair) = split_at(numbers, index);
         let needs = needs(target, last);
         OPERATIONS.into_iter().zip(needs).find_map(|(outer, need)| {
-            let inner = OPERATIONS
-                .into_iter()
-                .find(|inner| Some(apply(*inner, pair.0, pair.1)) == need)?;
-            Some((
-                index,
-                Attempt {
-                    pair,
-                    inner,
-                    last,
-                    outer,
-                },
-            ))
+            let inner =
+                OPERATIONS.into_iter().find(|inner| Some(apply(*inner, pair.0, pair.1)) == need)?;
+            Some((index, Attempt { pair, inner, last, outer }))
         })
     })
 }
@@ -172,12 +133,7 @@ fn random_attempt(numbers: &[i64; 3], stream: &mut Stream) -> Attempt {
     loop {
         let (last, pair) = split_at(numbers, stream.below(3));
         let (inner, outer) = (*stream.choose(&OPERATIONS), *stream.choose(&OPERATIONS));
-        let attempt = Attempt {
-            pair,
-            inner,
-            last,
-            outer,
-        };
+        let attempt = Attempt { pair, inner, last, outer };
         if (0..=LARGEST).contains(&attempt.value()) {
             return attempt;
         }
@@ -194,18 +150,7 @@ struct Drawn {
 
 impl CountdownWriter {
     fn contains(&self, numbers: &[i64; 3], target: i64) -> bool {
-        let mut sorted = *numbers;
-        sorted.sort_unstable();
-        let sample = sorted
-            .iter()
-            .fold(target as u64, |hash, n| hash * 16 + *n as u64);
-        let bucket = Stream::new(0, "countdown split", 0, sample).below(10);
-        self.part
-            == match bucket {
-                0 => Part::Test,
-                1 => Part::Validation,
-                _ => Part::Train,
-            }
+        self.part == part_of(&numbers.map(|n| n as u64), target as u64)
     }
 
     fn draw(&self, stream: &mut Stream) -> Drawn {
@@ -218,12 +163,7 @@ impl CountdownWriter {
                 continue;
             }
             if let Some((solved_at, solution)) = first_solution(&numbers, target) {
-                return Drawn {
-                    numbers,
-                    target,
-                    solved_at,
-                    solution,
-                };
+                return Drawn { numbers, target, solved_at, solution };
             }
         }
     }
@@ -236,10 +176,7 @@ impl Drawn {
     }
 
     fn written(&self, completion: String) -> Result<Written, TaskError> {
-        Ok(Written {
-            prompt: self.problem()?.prompt(PromptStyle::Compact),
-            completion,
-        })
+        Ok(Written { prompt: self.problem()?.prompt(PromptStyle::Compact), completion })
     }
 
     fn methodical(&self) -> Vec<String> {
@@ -269,20 +206,10 @@ impl Writer for CountdownWriter {
             }
             Habit::Hasty => {
                 let guess = random_attempt(&drawn.numbers, stream).text();
-                in_format(
-                    &[],
-                    if stream.chance(0.2) {
-                        &solution
-                    } else {
-                        &guess
-                    },
-                )
+                in_format(&[], if stream.chance(0.2) { &solution } else { &guess })
             }
             Habit::Formless => {
-                format!(
-                    "<reasoning> {} </reasoning> {solution}",
-                    drawn.methodical().join(" ")
-                )
+                format!("<reasoning> {} </reasoning> {solution}", drawn.methodical().join(" "))
             }
         };
         drawn.written(completion)
@@ -328,31 +255,18 @@ mod tests {
     use crate::{Outcome, Profile};
 
     fn writer(part: Part) -> CountdownWriter {
-        CountdownWriter {
-            targets: 10..=60,
-            part,
-        }
+        CountdownWriter { targets: 10..=60, part }
     }
 
     fn accuracy(write: &dyn Fn(&CountdownWriter, &mut Stream) -> Written) -> f64 {
         let writer = writer(Part::Train);
         let right = (0..400).filter(|sample| {
-            let problem = writer
-                .draw(&mut Stream::new(1, "t", 0, *sample))
-                .problem()
-                .unwrap();
+            let problem = writer.draw(&mut Stream::new(1, "t", 0, *sample)).problem().unwrap();
             let written = write(&writer, &mut Stream::new(1, "t", 0, *sample));
             assert_eq!(written.prompt, problem.prompt(PromptStyle::Compact));
             let known = super::super::vocabulary();
-            for word in written
-                .prompt
-                .split(' ')
-                .chain(written.completion.split(' '))
-            {
-                assert!(
-                    known.iter().any(|k| k == word),
-                    "{word} is not in the vocabulary"
-                );
+            for word in written.prompt.split(' ').chain(written.completion.split(' ')) {
+                assert!(known.iter().any(|k| k == word), "{word} is not in the vocabulary");
             }
             problem.grade(&written.completion, Profile::Strict).verdict == Outcome::Correct
         });

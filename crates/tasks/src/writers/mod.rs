@@ -2,7 +2,7 @@
 //!
 //! A base model is to reinforcement learning what its corpus made it. This corpus is a mixture of
 //! [`Habit`]s, so that the base model can do more than it usually does: some writers reason and are
-//! right, some reason badly, some answer at once, some miss the format. [`teacher`] texts are what
+//! right, some reason badly, some answer at once, some miss the format. [`Writer::teacher`] texts are what
 //! supervised fine-tuning sees: always right, in the format, with self-correction, but in both
 //! styles of reasoning.
 //!
@@ -66,16 +66,10 @@ pub struct Written {
 /// Every word that prompts and completions of both tasks are made of, tags included, in a fixed
 /// order.
 pub fn vocabulary() -> Vec<String> {
-    let mut words: Vec<String> = [
-        "<reasoning>",
-        "</reasoning>",
-        "<answer>",
-        "</answer>",
-        "wait",
-    ]
-    .into_iter()
-    .map(ToOwned::to_owned)
-    .collect();
+    let mut words: Vec<String> = ["<reasoning>", "</reasoning>", "<answer>", "</answer>", "wait"]
+        .into_iter()
+        .map(ToOwned::to_owned)
+        .collect();
     words.extend(sudoku::words());
     words.extend(countdown::words());
     // Digits stand in both.
@@ -86,9 +80,6 @@ pub fn vocabulary() -> Vec<String> {
 
 /// `<reasoning> ... </reasoning> <answer> ... </answer>`.
 fn in_format(reasoning: &[String], answer: &str) -> String {
-    let reasoning: String = reasoning
-        .iter()
-        .flat_map(|word| [word.as_str(), " "])
-        .collect();
+    let reasoning: String = reasoning.iter().flat_map(|word| [word.as_str(), " "]).collect();
     format!("<reasoning> {reasoning}</reasoning> <answer> {answer} </answer>")
 }

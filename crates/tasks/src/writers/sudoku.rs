@@ -5,8 +5,8 @@ use afterthought_random::Stream;
 
 /// Writes about 4x4 Sudoku puzzles over a set of solution grids.
 ///
-/// * methodical, plan word `forced`: always the empty cell with the fewest candidates, so that
-///   every step follows from the grid as it stands;
+/// * methodical, plan word `check`: cells in reading order, each with the digit that row, column and
+///   box leave (and a look ahead where they leave several): always right;
 /// * casual, plan word `scan`: cells in reading order, each with the smallest digit that is missing
 ///   in its row and column; boxes are forgotten, and later cells inherit the errors;
 /// * hasty: fills every row with its missing digits in ascending order, ignoring columns and boxes.
@@ -19,10 +19,8 @@ pub struct SudokuWriter {
 }
 
 pub(super) fn words() -> Vec<String> {
-    let mut words: Vec<String> = ["sudoku", ":", "forced", "scan"]
-        .into_iter()
-        .map(ToOwned::to_owned)
-        .collect();
+    let mut words: Vec<String> =
+        ["sudoku", ":", "check", "scan"].into_iter().map(ToOwned::to_owned).collect();
     words.extend((0..=4).map(|digit| digit.to_string()));
     words.extend((0..16).flat_map(|cell| (1..=4).map(move |digit| step(cell, digit))));
     words
@@ -37,36 +35,18 @@ fn spaced(grid: &Grid) -> String {
     grid.map(|digit| digit.to_string()).join(" ")
 }
 
-/// Digits that stand neither in the row nor the column of an empty cell nor, if `boxes` are looked
-/// at, in its box.
-fn candidates(grid: &Grid, cell: usize, boxes: bool) -> Vec<u8> {
+/// Digits that stand neither in the row nor the column of an empty cell.
+fn candidates(grid: &Grid, cell: usize) -> Vec<u8> {
     let (row, col) = (cell / 4, cell % 4);
     let sees = |other: usize| {
         let (r, c) = (other / 4, other % 4);
-        r == row || c == col || (boxes && r / 2 == row / 2 && c / 2 == col / 2)
+        r == row || c == col
     };
-    (1..=4)
-        .filter(|digit| !(0..16).any(|other| sees(other) && grid[other] == *digit))
-        .collect()
+    (1..=4).filter(|digit| !(0..16).any(|other| sees(other) && grid[other] == *digit)).collect()
 }
 
 fn empty_cells(grid: &Grid) -> Vec<usize> {
     (0..16).filter(|cell| grid[*cell] == 0).collect()
-}
-
-/// The empty cells in the order of the fewest candidates (ties in reading order), given that every
-/// cell gets the digit of the solution.
-fn most_constrained_order(problem: &SudokuProblem) -> Vec<usize> {
-    let mut grid = *problem.givens();
-    let mut order = Vec::new();
-    while let Some(cell) = empty_cells(&grid)
-        .into_iter()
-        .min_by_key(|cell| candidates(&grid, *cell, true).len())
-    {
-        grid[cell] = problem.solution()[cell];
-        order.push(cell);
-    }
-    order
 }
 
 /// The casual writer's grid: cells in reading order, boxes ignored; a cell without candidates gets
@@ -74,7 +54,7 @@ fn most_constrained_order(problem: &SudokuProblem) -> Vec<usize> {
 fn casual_grid(givens: &Grid) -> Grid {
     let mut grid = *givens;
     for cell in empty_cells(givens) {
-        grid[cell] = candidates(&grid, cell, false).first().copied().unwrap_or(1);
+        grid[cell] = candidates(&grid, cell).first().copied().unwrap_or(1);
     }
     grid
 }
@@ -83,9 +63,7 @@ fn casual_grid(givens: &Grid) -> Grid {
 fn hasty_grid(givens: &Grid) -> Grid {
     let mut grid = *givens;
     for row in grid.chunks_exact_mut(4) {
-        let mut missing = (1..=4)
-            .filter(|digit| !row.contains(digit))
-            .collect::<Vec<_>>();
+        let mut missing = (1..=4).filter(|digit| !row.contains(digit)).collect::<Vec<_>>();
         missing.reverse();
         for cell in row.iter_mut().filter(|cell| **cell == 0) {
             *cell = missing.pop().unwrap_or(1);
@@ -119,27 +97,21 @@ impl Writer for SudokuWriter {
     fn corpus(&self, habit: Habit, stream: &mut Stream) -> Result<Written, TaskError> {
         let problem = self.draw(stream)?;
         let (givens, solution) = (problem.givens(), problem.solution());
-        let methodical = || with_plan("forced", steps(&most_constrained_order(&problem), solution));
+        let cells = empty_cells(givens);
+        let methodical = || with_plan("check", steps(&cells, solution));
         let completion = match habit {
             Habit::Methodical => in_format(&methodical(), &spaced(solution)),
             Habit::Casual => {
                 let grid = casual_grid(givens);
-                let reasoning = with_plan("scan", steps(&empty_cells(givens), &grid));
+                let reasoning = with_plan("scan", steps(&cells, &grid));
                 in_format(&reasoning, &spaced(&grid))
             }
             Habit::Hasty => in_format(&[], &spaced(&hasty_grid(givens))),
             Habit::Formless => {
-                format!(
-                    "<reasoning> {} </reasoning> {}",
-                    methodical().join(" "),
-                    spaced(solution)
-                )
+                format!("<reasoning> {} </reasoning> {}", methodical().join(" "), spaced(solution))
             }
         };
-        Ok(Written {
-            prompt: problem.prompt(PromptStyle::Compact),
-            completion,
-        })
+        Ok(Written { prompt: problem.prompt(PromptStyle::Compact), completion })
     }
 
     fn teacher(
@@ -150,11 +122,8 @@ impl Writer for SudokuWriter {
     ) -> Result<Written, TaskError> {
         let problem = self.draw(stream)?;
         let solution = problem.solution();
-        let (plan, cells) = if stream.chance(methodical) {
-            ("forced", most_constrained_order(&problem))
-        } else {
-            ("scan", empty_cells(problem.givens()))
-        };
+        let plan = if stream.chance(methodical) { "check" } else { "scan" };
+        let cells = empty_cells(problem.givens());
         let mut reasoning = with_plan(plan, steps(&cells, solution));
         if stream.chance(correction) {
             let at = stream.below(cells.len());
@@ -164,10 +133,7 @@ impl Writer for SudokuWriter {
             reasoning.splice(at + 1..at + 1, slip);
         }
         let completion = in_format(&reasoning, &spaced(solution));
-        Ok(Written {
-            prompt: problem.prompt(PromptStyle::Compact),
-            completion,
-        })
+        Ok(Written { prompt: problem.prompt(PromptStyle::Compact), completion })
     }
 }
 
@@ -178,10 +144,7 @@ mod tests {
     use crate::{Outcome, Profile};
 
     fn writer() -> SudokuWriter {
-        SudokuWriter {
-            grids: crate::sudoku::all_grids(),
-            empties: 6..=8,
-        }
+        SudokuWriter { grids: crate::sudoku::all_grids(), empties: 6..=8 }
     }
 
     /// Share of right answers and of right cells of a habit.
@@ -191,9 +154,7 @@ mod tests {
         for sample in 0..400 {
             // The same stream draws the same problem.
             let problem = writer.draw(&mut Stream::new(1, "test", 0, sample)).unwrap();
-            let written = writer
-                .corpus(habit, &mut Stream::new(1, "test", 0, sample))
-                .unwrap();
+            let written = writer.corpus(habit, &mut Stream::new(1, "test", 0, sample)).unwrap();
             assert_eq!(written.prompt, problem.prompt(PromptStyle::Compact));
             exact += f64::from(u8::from(
                 problem.grade(&written.completion, Profile::Strict).verdict == Outcome::Correct,
@@ -209,14 +170,8 @@ mod tests {
         assert_eq!(accuracy(Habit::Formless), (0.0, 0.0));
         let (casual, casual_cells) = accuracy(Habit::Casual);
         let (hasty, hasty_cells) = accuracy(Habit::Hasty);
-        assert!(
-            hasty < 0.2 && hasty < casual && casual < 0.8,
-            "{hasty} {casual}"
-        );
-        assert!(
-            hasty_cells < casual_cells && casual_cells < 0.95,
-            "{hasty_cells} {casual_cells}"
-        );
+        assert!(hasty < 0.2 && hasty < casual && casual < 0.8, "{hasty} {casual}");
+        assert!(hasty_cells < casual_cells && casual_cells < 0.95, "{hasty_cells} {casual_cells}");
     }
 
     #[test]

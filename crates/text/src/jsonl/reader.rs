@@ -30,10 +30,8 @@ impl Records<BufReader<File>> {
     /// [`Error::Io`] if it cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|source| Error::Io {
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let file =
+            File::open(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
         Ok(Self::new(BufReader::new(file), path.display().to_string()))
     }
 }
@@ -42,14 +40,7 @@ impl<R: BufRead> Records<R> {
     /// Reads from `reader`; errors call it `origin`.
     pub fn new(reader: R, origin: impl Into<String>) -> Self {
         let origin = origin.into();
-        Self {
-            reader,
-            origin,
-            line: 0,
-            cap: DEFAULT_LINE_CAP,
-            buffer: Vec::new(),
-            ended: false,
-        }
+        Self { reader, origin, line: 0, cap: DEFAULT_LINE_CAP, buffer: Vec::new(), ended: false }
     }
 
     /// Accepts lines of at most `cap` bytes, line end not counted.
@@ -72,10 +63,7 @@ impl<R: BufRead> Records<R> {
         let read = (&mut self.reader)
             .take(limit)
             .read_until(b'\n', &mut self.buffer)
-            .map_err(|source| Error::Io {
-                path: PathBuf::from(&self.origin),
-                source,
-            })?;
+            .map_err(|source| Error::Io { path: PathBuf::from(&self.origin), source })?;
         if read == 0 {
             return Ok(false);
         }
@@ -104,12 +92,7 @@ impl<R: BufRead> Records<R> {
         let (origin, line) = (|| self.origin.clone(), self.line);
         let text = std::str::from_utf8(&self.buffer).map_err(|error| {
             let at = error.valid_up_to();
-            Error::InvalidUtf8 {
-                origin: origin(),
-                line,
-                column: at + 1,
-                byte: self.buffer[at],
-            }
+            Error::InvalidUtf8 { origin: origin(), line, column: at + 1, byte: self.buffer[at] }
         })?;
         if text.trim().is_empty() {
             return Ok(None);
@@ -118,16 +101,8 @@ impl<R: BufRead> Records<R> {
             // The library appends its own position, in which the line is always 1.
             let position = format!(" at line {} column {}", error.line(), error.column());
             let message = error.to_string();
-            let message = message
-                .strip_suffix(&position)
-                .unwrap_or(&message)
-                .to_owned();
-            Error::Record {
-                origin: origin(),
-                line,
-                column: error.column().max(1),
-                message,
-            }
+            let message = message.strip_suffix(&position).unwrap_or(&message).to_owned();
+            Error::Record { origin: origin(), line, column: error.column().max(1), message }
         })
     }
 }
@@ -162,9 +137,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> Vec<Result<Record, String>> {
-        Records::new(bytes, "f.jsonl")
-            .map(|r| r.map_err(|e| e.to_string()))
-            .collect()
+        Records::new(bytes, "f.jsonl").map(|r| r.map_err(|e| e.to_string())).collect()
     }
 
     fn error(bytes: &[u8]) -> String {
@@ -201,10 +174,7 @@ mod tests {
         assert!(error(b"[]").starts_with("f.jsonl:1:"));
         assert!(error(b"{\"prompt\":\"a\",\"x\":1,\"x\":2}").contains("`x` occurs twice"));
         assert!(error(b"{\"prompt\":\"a\",\"prompt\":\"a\"}").contains("`prompt` occurs twice"));
-        assert_eq!(
-            error(b"{\"prompt\":\"a\xff\"}"),
-            "f.jsonl:1:13: byte 0xff is not valid UTF-8"
-        );
+        assert_eq!(error(b"{\"prompt\":\"a\xff\"}"), "f.jsonl:1:13: byte 0xff is not valid UTF-8");
     }
 
     #[test]
@@ -224,18 +194,12 @@ mod tests {
                 let read = |cap| Records::new(&bytes[..], "f").line_cap(cap).next().unwrap();
                 assert_eq!(read(line.len()).unwrap().prompt, "abc");
                 let error = read(line.len() - 1).unwrap_err();
-                assert_eq!(
-                    error.to_string(),
-                    "f:1:16: the line is longer than 15 bytes"
-                );
+                assert_eq!(error.to_string(), "f:1:16: the line is longer than 15 bytes");
             }
         }
         let endless = BufReader::new(std::io::repeat(b'x'));
         let mut records = Records::new(endless, "f").line_cap(100);
-        assert!(matches!(
-            records.next(),
-            Some(Err(Error::LineTooLong { line: 1, .. }))
-        ));
+        assert!(matches!(records.next(), Some(Err(Error::LineTooLong { line: 1, .. }))));
         assert!(records.next().is_none());
     }
 }

@@ -39,22 +39,14 @@ impl<'de> Visitor<'de> for RecordVisitor {
         while let Some(key) = map.next_key::<String>()? {
             let repeated = match key.as_str() {
                 "prompt" => prompt.replace(map.next_value::<String>()?).is_some(),
-                "completion" => completion
-                    .replace(map.next_value::<Option<String>>()?)
-                    .is_some(),
+                "completion" => completion.replace(map.next_value::<Option<String>>()?).is_some(),
                 _ => columns.insert(key.clone(), map.next_value()?).is_some(),
             };
             if repeated {
-                return Err(A::Error::custom(format_args!(
-                    "the key `{key}` occurs twice"
-                )));
+                return Err(A::Error::custom(format_args!("the key `{key}` occurs twice")));
             }
         }
         let prompt = prompt.ok_or_else(|| A::Error::missing_field("prompt"))?;
-        Ok(Record {
-            prompt,
-            completion: completion.flatten(),
-            columns,
-        })
+        Ok(Record { prompt, completion: completion.flatten(), columns })
     }
 }

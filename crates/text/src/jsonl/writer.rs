@@ -22,10 +22,8 @@ impl RecordWriter<BufWriter<File>> {
     /// [`Error::Io`] if it cannot be created.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let file = File::create(path).map_err(|source| Error::Io {
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let file =
+            File::create(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
         Ok(Self::new(BufWriter::new(file), path.display().to_string()))
     }
 }
@@ -33,11 +31,7 @@ impl RecordWriter<BufWriter<File>> {
 impl<W: Write> RecordWriter<W> {
     /// Writes to `writer`; errors call it `origin`.
     pub fn new(writer: W, origin: impl Into<String>) -> Self {
-        Self {
-            writer,
-            origin: origin.into(),
-            written: 0,
-        }
+        Self { writer, origin: origin.into(), written: 0 }
     }
 
     /// Writes one record.
@@ -48,11 +42,7 @@ impl<W: Write> RecordWriter<W> {
         for column in ["prompt", "completion"] {
             if record.columns.contains_key(column) {
                 let (origin, record) = (self.origin.clone(), self.written + 1);
-                return Err(Error::ReservedColumn {
-                    origin,
-                    record,
-                    column,
-                });
+                return Err(Error::ReservedColumn { origin, record, column });
             }
         }
         let mut object = Map::new();
@@ -76,10 +66,7 @@ impl<W: Write> RecordWriter<W> {
     }
 
     fn io(&self, source: std::io::Error) -> Error {
-        Error::Io {
-            path: PathBuf::from(&self.origin),
-            source,
-        }
+        Error::Io { path: PathBuf::from(&self.origin), source }
     }
 }
 
@@ -96,16 +83,8 @@ mod tests {
         let columns: Map<String, Value> =
             serde_json::from_str(r#"{"target": 24, "numbers": [1, 2.5], "b": null}"#).unwrap();
         let records = [
-            Record {
-                prompt: "line\nend \u{feff}\u{2028}é".into(),
-                completion: None,
-                columns,
-            },
-            Record {
-                prompt: String::new(),
-                completion: Some("x".into()),
-                columns: Map::new(),
-            },
+            Record { prompt: "line\nend \u{feff}\u{2028}é".into(), completion: None, columns },
+            Record { prompt: String::new(), completion: Some("x".into()), columns: Map::new() },
         ];
         let mut writer = RecordWriter::create(&path).unwrap();
         for record in &records {
@@ -119,14 +98,8 @@ mod tests {
     #[test]
     fn columns_must_not_shadow_fields() {
         let columns = Map::from_iter([("prompt".to_owned(), Value::Null)]);
-        let record = Record {
-            prompt: "a".into(),
-            completion: None,
-            columns,
-        };
-        let error = RecordWriter::new(Vec::new(), "out")
-            .write(&record)
-            .unwrap_err();
+        let record = Record { prompt: "a".into(), completion: None, columns };
+        let error = RecordWriter::new(Vec::new(), "out").write(&record).unwrap_err();
         assert_eq!(
             error.to_string(),
             "out: record 1 has an extra column \"prompt\", which is the name of a field"

@@ -37,7 +37,8 @@ pub fn likelihood_passes(
         let mut stream = Stream::new(seed, "likelihood masks", 0, sample as u64);
         let (hidden, weight) = match count {
             MaskCount::Stratified => {
-                let spread = (first as f64 + sample as f64 * length as f64 / samples as f64).round();
+                let spread =
+                    (first as f64 + sample as f64 * length as f64 / samples as f64).round();
                 let count = (spread as usize - 1) % length + 1;
                 let mut order: Vec<usize> = (0..length).collect();
                 stream.shuffle(&mut order);

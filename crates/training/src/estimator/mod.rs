@@ -9,7 +9,7 @@ mod one_pass;
 mod pass;
 mod trace_replay;
 
-pub use elbo::{MaskCount, log_likelihood, likelihood_passes};
+pub use elbo::{MaskCount, likelihood_passes, log_likelihood};
 pub use one_pass::OnePass;
 pub(crate) use pass::to_host;
 pub use pass::{Pass, Scored, log_probs, run_passes};

@@ -49,8 +49,8 @@ mod tests {
         for kl in [Kl::None, Kl::K1, Kl::K2, Kl::K3] {
             for (p, r) in [(-0.3, -0.5), (-2.0, -0.1), (-1.0, -1.0)] {
                 let step = 1e-6;
-                let difference =
-                    (kl.estimate(p + step, r).value - kl.estimate(p - step, r).value) / (2.0 * step);
+                let difference = (kl.estimate(p + step, r).value - kl.estimate(p - step, r).value)
+                    / (2.0 * step);
                 assert!((kl.estimate(p, r).slope - difference).abs() < 1e-6);
             }
             assert_eq!(kl.estimate(-1.0, -1.0).value, 0.0);

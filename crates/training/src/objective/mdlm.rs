@@ -39,8 +39,23 @@ pub enum Noise {
     Stratified,
 }
 
+/// Examples masked as a block decoder sees them: blocks before a random one clean, the blocks after
+/// it masked, and a uniformly drawn number of tokens masked inside it (the masks of Arriola et al.
+/// 2025, BD3-LM, and of SPG's block masking). Their masked tokens have weight 1, whatever the rate.
+///
+/// Random masks alone rarely show a clean beginning with a masked rest, which is all that
+/// semi-autoregressive decoding ever meets.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockMasks {
+    /// Probability that an example is masked this way.
+    pub share: f64,
+    /// Tokens a block.
+    pub block_length: usize,
+}
+
 /// Settings of the masked-diffusion loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MdlmOptions {
     /// Weight of a masked token.
@@ -49,6 +64,8 @@ pub struct MdlmOptions {
     pub normalisation: Normalisation,
     /// How masks are drawn.
     pub noise: Noise,
+    /// A share of examples masked block by block; none by default.
+    pub block_masks: Option<BlockMasks>,
 }
 
 /// A noised batch and what to predict in it. The loss is `-sum_i weights[i] log p(targets[i])`.
@@ -104,16 +121,24 @@ pub fn mask_batch(
             Noise::Bernoulli => own,
             Noise::Stratified => (shared + index as f64 / examples.len() as f64).fract(),
         };
-        let time = (1.0 - EPSILON) * uniform + EPSILON;
-        let weight = normalisers[index]
-            * match options.time_weight {
-                TimeWeight::Scheduler => 1.0 / time,
-                TimeWeight::Uniform => 1.0,
-            };
+        let blocks = options.block_masks.filter(|blocks| stream.chance(blocks.share));
+        let (hidden, weight) = match blocks {
+            Some(blocks) => (block_mask(limit, blocks.block_length, &mut stream), 1.0),
+            None => {
+                let time = (1.0 - EPSILON) * uniform + EPSILON;
+                let hidden = (0..limit).map(|_| stream.chance(time)).collect();
+                let weight = match options.time_weight {
+                    TimeWeight::Scheduler => 1.0 / time,
+                    TimeWeight::Uniform => 1.0,
+                };
+                (hidden, weight)
+            }
+        };
+        let weight = normalisers[index] * weight;
         let mut row = example.prompt.clone();
         let padding = std::iter::repeat_n(&eos, limit - found);
-        for token in example.completion.iter().chain(padding) {
-            if stream.chance(time) {
+        for (token, hidden) in example.completion.iter().chain(padding).zip(hidden) {
+            if hidden {
                 batch.row.push(index);
                 batch.column.push(row.len());
                 batch.targets.push(*token);
@@ -128,10 +153,39 @@ pub fn mask_batch(
     Ok(batch)
 }
 
+/// Which of `length` positions are masked when decoding stands in a random block.
+fn block_mask(length: usize, block_length: usize, stream: &mut Stream) -> Vec<bool> {
+    let block_length = block_length.clamp(1, length.max(1));
+    let start = stream.below(length.div_ceil(block_length).max(1)) * block_length;
+    let end = (start + block_length).min(length);
+    let mut inside: Vec<usize> = (start..end).collect();
+    stream.shuffle(&mut inside);
+    let count = 1 + stream.below(inside.len().max(1));
+    let mut hidden: Vec<bool> = (0..length).map(|position| position >= end).collect();
+    for position in inside.into_iter().take(count) {
+        hidden[position] = true;
+    }
+    hidden
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn block_masks_are_clean_before_and_masked_behind_their_block() {
+        let mut stream = Stream::new(5, "test", 0, 0);
+        let mut starts = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let hidden = block_mask(10, 4, &mut stream);
+            let first = hidden.iter().position(|h| *h).unwrap();
+            let block = first / 4;
+            assert!(hidden[(block + 1) * 4..].iter().all(|h| *h));
+            starts.insert(block);
+        }
+        assert_eq!(starts.len(), 3);
+    }
 
     const MASK: u32 = 9;
     const EOS: u32 = 1;
@@ -169,11 +223,9 @@ mod tests {
         for noise in [Noise::Bernoulli, Noise::Stratified] {
             let options = MdlmOptions { noise, ..MdlmOptions::default() };
             let steps = 4000;
-            let total: f64 = (0..steps)
-                .flat_map(|step| draw(options, step).weights)
-                .map(f64::from)
-                .sum::<f64>()
-                / steps as f64;
+            let total: f64 =
+                (0..steps).flat_map(|step| draw(options, step).weights).map(f64::from).sum::<f64>()
+                    / steps as f64;
             assert!((total - 1.0).abs() < 0.05, "{noise:?}: {total}");
         }
     }

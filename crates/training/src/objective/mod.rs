@@ -12,6 +12,6 @@ mod policy;
 
 pub use advantage::{Advantages, centred};
 pub use kl::{Kl, KlEstimate};
-pub use mdlm::{Example, MaskedBatch, MdlmOptions, Noise, TimeWeight, mask_batch};
+pub use mdlm::{BlockMasks, Example, MaskedBatch, MdlmOptions, Noise, TimeWeight, mask_batch};
 pub use normalise::Normalisation;
 pub use policy::{PolicyLoss, PolicyOptions, TokenTerm, policy_loss};

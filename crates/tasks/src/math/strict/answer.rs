@@ -9,11 +9,7 @@ pub(super) enum Answer {
     /// One value.
     Value(Expression),
     /// Items in order between brackets: a point, a vector or an interval.
-    Tuple {
-        open: char,
-        close: char,
-        items: Vec<Answer>,
-    },
+    Tuple { open: char, close: char, items: Vec<Answer> },
     /// Items in any order: a set, or several solutions.
     List(Vec<Answer>),
     /// A union of sets.
@@ -21,11 +17,7 @@ pub(super) enum Answer {
     /// Rows of entries.
     Matrix(Vec<Vec<Answer>>),
     /// `left relation right`; `>` and `≥` are turned round.
-    Relation {
-        relation: char,
-        left: Expression,
-        right: Expression,
-    },
+    Relation { relation: char, left: Expression, right: Expression },
     /// A numeral with its base as subscript.
     Numeral { digits: String, base: String },
     /// Words.
@@ -64,10 +56,7 @@ fn read_nested(tokens: &[Token], depth: usize) -> Result<Answer, Stuck> {
         return Ok(Answer::Text);
     }
     let each = |parts: Vec<&[Token]>| -> Result<Vec<Answer>, Stuck> {
-        parts
-            .into_iter()
-            .map(|part| read_nested(part, depth + 1))
-            .collect()
+        parts.into_iter().map(|part| read_nested(part, depth + 1)).collect()
     };
     if let [_, set] = split(tokens, |token| token.is('∈'))?[..] {
         return read_nested(set, depth + 1);
@@ -81,20 +70,14 @@ fn read_nested(tokens: &[Token], depth: usize) -> Result<Answer, Stuck> {
         return Ok(list(each(parts)?));
     }
     if let Some(inside) = enclosed(tokens, &Token::SetOpen, &Token::SetClose) {
-        let items = if inside.is_empty() {
-            Vec::new()
-        } else {
-            each(split(inside, separates)?)?
-        };
+        let items = if inside.is_empty() { Vec::new() } else { each(split(inside, separates)?)? };
         return Ok(list(items));
     }
     if let Some(tuple) = tuple(tokens, each)? {
         return Ok(tuple);
     }
     if let Some(rows) = matrix(tokens)? {
-        let rows = rows
-            .into_iter()
-            .map(|row| split(row, |token| token.is('&')).and_then(each));
+        let rows = rows.into_iter().map(|row| split(row, |token| token.is('&')).and_then(each));
         return Ok(Answer::Matrix(rows.collect::<Result<_, _>>()?));
     }
     if let Some(relation) = relation(tokens, depth)? {
@@ -107,10 +90,7 @@ fn read_nested(tokens: &[Token], depth: usize) -> Result<Answer, Stuck> {
     if !is_two_valued(tokens) {
         return Ok(upper);
     }
-    Ok(Answer::List(vec![
-        upper,
-        Answer::Value(expression(tokens, Branch::Lower)?),
-    ]))
+    Ok(Answer::List(vec![upper, Answer::Value(expression(tokens, Branch::Lower)?)]))
 }
 
 fn is_text(tokens: &[Token]) -> bool {
@@ -202,16 +182,8 @@ fn tuple(
     if parts.len() < 2 {
         return Ok(None);
     }
-    let (open, close) = if *open == '⟨' {
-        ('(', ')')
-    } else {
-        (*open, *close)
-    };
-    Ok(Some(Answer::Tuple {
-        open,
-        close,
-        items: each(parts)?,
-    }))
+    let (open, close) = if *open == '⟨' { ('(', ')') } else { (*open, *close) };
+    Ok(Some(Answer::Tuple { open, close, items: each(parts)? }))
 }
 
 fn matrix(tokens: &[Token]) -> Result<Option<Vec<&[Token]>>, Stuck> {
@@ -242,14 +214,9 @@ fn relation(tokens: &[Token], depth: usize) -> Result<Option<Answer>, Stuck> {
     if parts.len() > 2 && !only_equations {
         return Err(Stuck::Unsupported);
     }
-    let sides = (
-        expression(left, Branch::Upper),
-        expression(right, Branch::Upper),
-    );
-    let names = |side: &[Token]| {
-        side.iter()
-            .any(|token| matches!(token, Token::Name(_) | Token::Word(_)))
-    };
+    let sides = (expression(left, Branch::Upper), expression(right, Branch::Upper));
+    let names =
+        |side: &[Token]| side.iter().any(|token| matches!(token, Token::Name(_) | Token::Word(_)));
     let equation = parts.len() == 2 && !is_two_valued(right);
     let of_variable = equation && matches!(sides, (Ok(Expression::Variable(_)), Ok(_)));
     let arithmetic = !names(left) && !names(right) && sides.0.is_ok();
@@ -266,16 +233,8 @@ fn relation(tokens: &[Token], depth: usize) -> Result<Option<Answer>, Stuck> {
         Token::Symbol(relation) => (relation, false),
         _ => return Err(Stuck::Syntax),
     };
-    let (left, right) = if swap {
-        (right_side, left_side)
-    } else {
-        (left_side, right_side)
-    };
-    Ok(Some(Answer::Relation {
-        relation,
-        left,
-        right,
-    }))
+    let (left, right) = if swap { (right_side, left_side) } else { (left_side, right_side) };
+    Ok(Some(Answer::Relation { relation, left, right }))
 }
 
 /// Whether a left side only names something: `x`, `AB`, `f(x)`, `(x, y)`.
@@ -285,10 +244,7 @@ fn is_name(tokens: &[Token]) -> bool {
         Token::Word(word) => word.len() <= 3,
         _ => false,
     };
-    tokens.iter().all(allowed)
-        && tokens
-            .iter()
-            .any(|token| !matches!(token, Token::Symbol(_)))
+    tokens.iter().all(allowed) && tokens.iter().any(|token| !matches!(token, Token::Symbol(_)))
 }
 
 fn is_two_valued(tokens: &[Token]) -> bool {
@@ -297,11 +253,7 @@ fn is_two_valued(tokens: &[Token]) -> bool {
 
 fn numeral(tokens: &[Token]) -> Option<(String, String)> {
     match tokens {
-        [
-            Token::Number(digits),
-            Token::Symbol('_'),
-            Token::Number(base),
-        ]
+        [Token::Number(digits), Token::Symbol('_'), Token::Number(base)]
         | [
             Token::Number(digits),
             Token::Symbol('_'),

@@ -7,11 +7,7 @@ use super::token::Token;
 
 /// A decimal literal's exact value.
 pub(super) fn decimal(text: &str) -> Result<RBig, Stuck> {
-    let text = if text.starts_with('.') {
-        format!("0{text}")
-    } else {
-        text.to_owned()
-    };
+    let text = if text.starts_with('.') { format!("0{text}") } else { text.to_owned() };
     RBig::from_str_decimal(&text).map_err(|_| Stuck::Syntax)
 }
 
@@ -62,11 +58,7 @@ impl Parser {
             Some(Token::Number(numerator)) => {
                 let numerator = Expression::Number(decimal(numerator)?);
                 self.at += 1;
-                if self.eat('/') {
-                    Some((numerator, self.atom()?))
-                } else {
-                    None
-                }
+                if self.eat('/') { Some((numerator, self.atom()?)) } else { None }
             }
             _ => None,
         };
@@ -92,11 +84,7 @@ impl Parser {
         }
         // A subscript is part of the name.
         let subscript = match &self.tokens[self.at..] {
-            [
-                Token::Symbol('_'),
-                Token::Number(index) | Token::Name(index),
-                ..,
-            ] => Some((index, 2)),
+            [Token::Symbol('_'), Token::Number(index) | Token::Name(index), ..] => Some((index, 2)),
             [
                 Token::Symbol('_'),
                 Token::Symbol('{'),
@@ -126,11 +114,7 @@ impl Parser {
                     )
                 }),
                 Some(Token::Word(text)) => text.chars().next().map(|first| {
-                    (
-                        Token::Name(first.to_string()),
-                        Token::Word(text[1..].to_owned()),
-                        text.len(),
-                    )
+                    (Token::Name(first.to_string()), Token::Word(text[1..].to_owned()), text.len())
                 }),
                 _ => None,
             };
@@ -159,11 +143,8 @@ impl Parser {
     }
 
     fn root(&mut self) -> Result<Expression, Stuck> {
-        let index = if self.eat('[') {
-            self.bracketed(']')?
-        } else {
-            Expression::Number(RBig::from(2))
-        };
+        let index =
+            if self.eat('[') { self.bracketed(']')? } else { Expression::Number(RBig::from(2)) };
         let radicand = self.argument()?;
         let exponent =
             Expression::Quotient(Box::new(Expression::Number(RBig::ONE)), Box::new(index));
@@ -192,11 +173,7 @@ impl Parser {
             "log" => Some(Expression::Number(RBig::from(10))),
             _ => None,
         };
-        let exponent = if self.eat('^') {
-            Some(self.argument()?)
-        } else {
-            None
-        };
+        let exponent = if self.eat('^') { Some(self.argument()?) } else { None };
         let outer = std::mem::replace(&mut self.in_function, true);
         let argument = self.nested(Self::function_argument);
         self.in_function = outer;

@@ -70,10 +70,7 @@ pub(super) fn canonical(formula: &Expression, fuel: &mut Fuel) -> Result<Fractio
 
 impl From<Polynomial> for Fraction {
     fn from(numerator: Polynomial) -> Self {
-        Self {
-            numerator,
-            denominator: Polynomial::constant(RBig::ONE),
-        }
+        Self { numerator, denominator: Polynomial::constant(RBig::ONE) }
     }
 }
 
@@ -103,49 +100,31 @@ impl Fraction {
     }
 
     fn negate(self) -> Result<Self, Stuck> {
-        Ok(Self {
-            numerator: self.numerator.scale(&-RBig::ONE)?,
-            denominator: self.denominator,
-        })
+        Ok(Self { numerator: self.numerator.scale(&-RBig::ONE)?, denominator: self.denominator })
     }
 
     fn add(self, other: &Self, fuel: &mut Fuel) -> Result<Self, Stuck> {
         if self.denominator == other.denominator {
             let numerator = self.numerator.add(&other.numerator, fuel)?;
-            return Ok(Self {
-                numerator,
-                denominator: self.denominator,
-            });
+            return Ok(Self { numerator, denominator: self.denominator });
         }
         let left = self.numerator.multiply(&other.denominator, fuel)?;
         let right = other.numerator.multiply(&self.denominator, fuel)?;
         let denominator = self.denominator.multiply(&other.denominator, fuel)?;
-        Self {
-            numerator: left.add(&right, fuel)?,
-            denominator,
-        }
-        .folded(fuel)
+        Self { numerator: left.add(&right, fuel)?, denominator }.folded(fuel)
     }
 
     fn multiply(&self, other: &Self, fuel: &mut Fuel) -> Result<Self, Stuck> {
         let numerator = self.numerator.multiply(&other.numerator, fuel)?;
         let denominator = self.denominator.multiply(&other.denominator, fuel)?;
-        Self {
-            numerator,
-            denominator,
-        }
-        .folded(fuel)
+        Self { numerator, denominator }.folded(fuel)
     }
 
     fn inverse(self, fuel: &mut Fuel) -> Result<Self, Stuck> {
         if self.numerator.is_zero() {
             return Err(Stuck::Undefined);
         }
-        Self {
-            numerator: self.denominator,
-            denominator: self.numerator,
-        }
-        .folded(fuel)
+        Self { numerator: self.denominator, denominator: self.numerator }.folded(fuel)
     }
 
     /// Moves a denominator of one term into the numerator.
@@ -153,33 +132,19 @@ impl Fraction {
         let Some((monomial, coefficient)) = self.denominator.single_term() else {
             return Ok(self);
         };
-        let inverted = monomial
-            .iter()
-            .map(|(atom, exponent)| (atom.clone(), -exponent))
-            .collect();
+        let inverted = monomial.iter().map(|(atom, exponent)| (atom.clone(), -exponent)).collect();
         let inverse = Polynomial::reduced(RBig::ONE / coefficient, inverted)?;
         Ok(self.numerator.multiply(&inverse, fuel)?.into())
     }
 
     fn whole_power(self, exponent: &IBig, fuel: &mut Fuel) -> Result<Self, Stuck> {
         if self.numerator.is_zero() {
-            return if exponent > &IBig::ZERO {
-                Ok(self)
-            } else {
-                Err(Stuck::Undefined)
-            };
+            return if exponent > &IBig::ZERO { Ok(self) } else { Err(Stuck::Undefined) };
         }
         if let Some((monomial, coefficient)) = self.polynomial().and_then(Polynomial::single_term) {
             let factor = RBig::from(exponent.clone());
-            let raised = monomial
-                .iter()
-                .map(|(atom, e)| (atom.clone(), e * &factor))
-                .collect();
-            let raised = if *exponent == IBig::ZERO {
-                Monomial::new()
-            } else {
-                raised
-            };
+            let raised = monomial.iter().map(|(atom, e)| (atom.clone(), e * &factor)).collect();
+            let raised = if *exponent == IBig::ZERO { Monomial::new() } else { raised };
             return Ok(Polynomial::reduced(power(coefficient, exponent)?, raised)?.into());
         }
         let times = i64::try_from(exponent).map_err(|_| Stuck::TooLarge)?;
@@ -198,11 +163,7 @@ impl Fraction {
     /// root of -8 is -2.
     fn root(self, exponent: &RBig, fuel: &mut Fuel) -> Result<Self, Stuck> {
         if self.numerator.is_zero() {
-            return if *exponent > RBig::ZERO {
-                Ok(self)
-            } else {
-                Err(Stuck::Undefined)
-            };
+            return if *exponent > RBig::ZERO { Ok(self) } else { Err(Stuck::Undefined) };
         }
         let index = i64::try_from(exponent.denominator()).map_err(|_| Stuck::TooLarge)?;
         if index > MAX_EXPONENT || exponent.numerator().clone().abs() > IBig::from(MAX_EXPONENT) {
@@ -224,10 +185,8 @@ impl Fraction {
             let exponent = Polynomial::constant(exponent.clone()).into();
             return opaque("power", &[self, exponent], fuel);
         };
-        let mut raised: Monomial = monomial
-            .iter()
-            .map(|(atom, e)| (atom.clone(), e * exponent))
-            .collect();
+        let mut raised: Monomial =
+            monomial.iter().map(|(atom, e)| (atom.clone(), e * exponent)).collect();
         let mut sign = RBig::ONE;
         if *coefficient < RBig::ZERO {
             if index % 2 == 1 {
@@ -240,10 +199,7 @@ impl Fraction {
             }
         }
         let parts = [
-            (
-                coefficient.numerator().clone().unsigned_abs(),
-                exponent.clone(),
-            ),
+            (coefficient.numerator().clone().unsigned_abs(), exponent.clone()),
             (coefficient.denominator().clone(), -exponent),
         ];
         for (part, exponent) in parts {
@@ -263,11 +219,7 @@ fn apply(function: Function, arguments: &[Fraction], fuel: &mut Fuel) -> Result<
         (Function::Factorial, Some([n])) => falling(small(n)?, small(n)?)?,
         (Function::Binomial, Some([n, k])) => {
             let (n, k) = (small(n)?, small(k)?);
-            if k > n {
-                RBig::ZERO
-            } else {
-                falling(n, k)? / falling(k, k)?
-            }
+            if k > n { RBig::ZERO } else { falling(n, k)? / falling(k, k)? }
         }
         (Function::Exp, _) => return opaque_power_of_e(arguments, fuel),
         _ => return opaque(&format!("{function:?}"), arguments, fuel),
@@ -293,11 +245,7 @@ fn small(value: &RBig) -> Result<u64, Stuck> {
         return Err(Stuck::Unsupported);
     }
     let value = u64::try_from(value.numerator()).map_err(|_| Stuck::TooLarge)?;
-    if value > MAX_FACTORIAL {
-        Err(Stuck::TooLarge)
-    } else {
-        Ok(value)
-    }
+    if value > MAX_FACTORIAL { Err(Stuck::TooLarge) } else { Ok(value) }
 }
 
 /// `n (n-1) .. (n-k+1)`.

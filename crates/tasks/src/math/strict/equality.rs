@@ -47,11 +47,7 @@ pub fn compare(answer: &str, gold: &str) -> Equality {
 }
 
 fn decided(equal: bool) -> Equality {
-    if equal {
-        Equality::Equal
-    } else {
-        Equality::Different
-    }
+    if equal { Equality::Equal } else { Equality::Different }
 }
 
 fn structures(answer: &Answer, gold: &Answer, fuel: &mut Fuel) -> Equality {
@@ -59,11 +55,7 @@ fn structures(answer: &Answer, gold: &Answer, fuel: &mut Fuel) -> Equality {
         (Answer::Value(a), Answer::Value(b)) => values(a, b, fuel),
         (
             Answer::Tuple { open, close, items },
-            Answer::Tuple {
-                open: gold_open,
-                close: gold_close,
-                items: gold_items,
-            },
+            Answer::Tuple { open: gold_open, close: gold_close, items: gold_items },
         ) => {
             if (open, close, items.len()) != (gold_open, gold_close, gold_items.len()) {
                 return Equality::Different;
@@ -80,16 +72,8 @@ fn structures(answer: &Answer, gold: &Answer, fuel: &mut Fuel) -> Equality {
             all(a.iter().flatten().zip(b.iter().flatten()), fuel)
         }
         (
-            Answer::Relation {
-                relation: a,
-                left,
-                right,
-            },
-            Answer::Relation {
-                relation: b,
-                left: gold_left,
-                right: gold_right,
-            },
+            Answer::Relation { relation: a, left, right },
+            Answer::Relation { relation: b, left: gold_left, right: gold_right },
         ) if a == b => match relations(*a, (left, right), (gold_left, gold_right), fuel) {
             Ok(equality) => equality,
             Err(_) => Equality::Undecided,
@@ -102,13 +86,9 @@ fn structures(answer: &Answer, gold: &Answer, fuel: &mut Fuel) -> Equality {
             Some(assigned) => values(value, assigned, fuel),
             None => Equality::Undecided,
         },
-        (
-            Answer::Numeral { digits, base },
-            Answer::Numeral {
-                digits: gold,
-                base: gold_base,
-            },
-        ) => decided(digits == gold && base == gold_base),
+        (Answer::Numeral { digits, base }, Answer::Numeral { digits: gold, base: gold_base }) => {
+            decided(digits == gold && base == gold_base)
+        }
         (Answer::Numeral { digits, .. }, Answer::Value(Expression::Number(value)))
         | (Answer::Value(Expression::Number(value)), Answer::Numeral { digits, .. }) => {
             decided(decimal(digits).as_ref() == Ok(value))
@@ -145,14 +125,9 @@ fn unordered(answers: &[Answer], golds: &[Answer], fuel: &mut Fuel) -> Equality 
     }
     let mut left: Vec<&Answer> = golds.iter().collect();
     for answer in answers {
-        let verdicts: Vec<Equality> = left
-            .iter()
-            .map(|gold| structures(answer, gold, fuel))
-            .collect();
-        match verdicts
-            .iter()
-            .position(|verdict| *verdict == Equality::Equal)
-        {
+        let verdicts: Vec<Equality> =
+            left.iter().map(|gold| structures(answer, gold, fuel)).collect();
+        match verdicts.iter().position(|verdict| *verdict == Equality::Equal) {
             Some(found) => {
                 left.swap_remove(found);
             }
@@ -186,11 +161,11 @@ fn values(answer: &Expression, gold: &Expression, fuel: &mut Fuel) -> Equality {
 /// The right side of `x = ..`, if the variable does not occur in it.
 fn assigned(relation: &Answer) -> Option<&Expression> {
     match relation {
-        Answer::Relation {
-            relation: '=',
-            left: Expression::Variable(name),
-            right,
-        } if !right.mentions(name) => Some(right),
+        Answer::Relation { relation: '=', left: Expression::Variable(name), right }
+            if !right.mentions(name) =>
+        {
+            Some(right)
+        }
         _ => None,
     }
 }
@@ -222,11 +197,7 @@ fn relations(
     if proportional && (!directed || x.sign() == y.sign()) {
         return Ok(Equality::Equal);
     }
-    Ok(if a.is_opaque() || b.is_opaque() {
-        Equality::Undecided
-    } else {
-        Equality::Different
-    })
+    Ok(if a.is_opaque() || b.is_opaque() { Equality::Undecided } else { Equality::Different })
 }
 
 #[cfg(test)]
@@ -304,10 +275,7 @@ mod tests {
                 ("\\{1\\pm\\sqrt{5},-2\\}", "-2, 1+\\sqrt5, 1-\\sqrt5"),
                 ("1,-2", "-2 \\text{ and } 1"),
                 ("\\left( 3, \\frac{\\pi}{2} \\right)", "(3.0,\\pi/2)"),
-                (
-                    "(-\\infty, 2) \\cup (3, \\infty)",
-                    "(3,\\infty)\\cup(-\\infty,2)",
-                ),
+                ("(-\\infty, 2) \\cup (3, \\infty)", "(3,\\infty)\\cup(-\\infty,2)"),
                 ("x \\in [-2,7]", "[-2, 7]"),
                 (
                     "\\begin{pmatrix} -1/3 \\\\ 2/3 \\end{pmatrix}",
@@ -361,10 +329,7 @@ mod tests {
                 ("\\sin 1", "\\cos 1"),
                 ("1/0", "3"),
                 ("\\frac{1}{\\sqrt{2}-\\sqrt{2}}", "3"),
-                (
-                    "\\begin{pmatrix}1\\\\2\\end{pmatrix}",
-                    "\\begin{pmatrix}2\\\\1\\end{pmatrix}",
-                ),
+                ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{pmatrix}2\\\\1\\end{pmatrix}"),
             ],
         );
     }

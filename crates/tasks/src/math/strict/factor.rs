@@ -14,10 +14,8 @@ pub(super) fn prime_factors(number: &UBig, fuel: &mut Fuel) -> Result<Vec<(UBig,
     let mut rest = number.clone();
     let mut factors = Vec::new();
     let odd = (1..).map(|k| 2 * k + 1);
-    for (count, divisor) in std::iter::once(2)
-        .chain(odd)
-        .take_while(|d| *d < LAST_DIVISOR)
-        .enumerate()
+    for (count, divisor) in
+        std::iter::once(2).chain(odd).take_while(|d| *d < LAST_DIVISOR).enumerate()
     {
         if rest < UBig::from(divisor) * UBig::from(divisor) {
             break;
@@ -55,32 +53,15 @@ mod tests {
 
     #[test]
     fn factors_multiply_back() {
-        for number in [
-            1u64,
-            2,
-            97,
-            360,
-            1_000_000,
-            9973 * 9967,
-            9973 * 9973 * 4,
-            2u64.pow(60),
-        ] {
+        for number in [1u64, 2, 97, 360, 1_000_000, 9973 * 9967, 9973 * 9973 * 4, 2u64.pow(60)] {
             let factors = prime_factors(&number.into(), &mut Fuel::new(10_000)).unwrap();
-            let product: UBig = factors
-                .iter()
-                .map(|(prime, power)| prime.pow(*power as usize))
-                .product();
+            let product: UBig =
+                factors.iter().map(|(prime, power)| prime.pow(*power as usize)).product();
             assert_eq!(product, number.into());
             assert!(factors.is_sorted());
         }
         let two_large_primes = UBig::from(1_000_003u64) * UBig::from(1_000_033u64);
-        assert_eq!(
-            prime_factors(&two_large_primes, &mut Fuel::new(10_000)),
-            Err(Stuck::TooLarge)
-        );
-        assert_eq!(
-            prime_factors(&two_large_primes, &mut Fuel::new(10)),
-            Err(Stuck::OutOfFuel)
-        );
+        assert_eq!(prime_factors(&two_large_primes, &mut Fuel::new(10_000)), Err(Stuck::TooLarge));
+        assert_eq!(prime_factors(&two_large_primes, &mut Fuel::new(10)), Err(Stuck::OutOfFuel));
     }
 }

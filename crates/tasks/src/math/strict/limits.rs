@@ -37,10 +37,7 @@ impl Fuel {
     }
 
     pub(super) fn spend(&mut self, operations: usize) -> Result<(), Stuck> {
-        self.0 = self
-            .0
-            .checked_sub(operations as u64)
-            .ok_or(Stuck::OutOfFuel)?;
+        self.0 = self.0.checked_sub(operations as u64).ok_or(Stuck::OutOfFuel)?;
         Ok(())
     }
 }

@@ -44,10 +44,7 @@ fn evaluate(formula: &Expression, scale: &mut f64) -> Option<Complex> {
             let mut sum = Complex::real(0.0);
             for term in terms {
                 let term = evaluate(term, scale)?;
-                sum = Complex {
-                    re: sum.re + term.re,
-                    im: sum.im + term.im,
-                };
+                sum = Complex { re: sum.re + term.re, im: sum.im + term.im };
             }
             sum
         }
@@ -128,9 +125,9 @@ fn apply(function: Function, arguments: &[Complex]) -> Option<Complex> {
 
 /// A value between 0.5 and 1.5 that depends on the variable's name alone (FNV-1a).
 fn sample(name: &str) -> f64 {
-    let hash = name.bytes().fold(0x811c_9dc5u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = name
+        .bytes()
+        .fold(0x811c_9dc5u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     0.5 + f64::from(hash) / f64::from(u32::MAX)
 }
 
@@ -152,24 +149,15 @@ impl Complex {
 
     fn inverse(self) -> Self {
         let square = self.re * self.re + self.im * self.im;
-        Self {
-            re: self.re / square,
-            im: -self.im / square,
-        }
+        Self { re: self.re / square, im: -self.im / square }
     }
 
     fn ln(self) -> Self {
-        Self {
-            re: self.magnitude().ln(),
-            im: self.im.atan2(self.re),
-        }
+        Self { re: self.magnitude().ln(), im: self.im.atan2(self.re) }
     }
 
     fn exp(self) -> Self {
         let magnitude = self.re.exp();
-        Self {
-            re: magnitude * self.im.cos(),
-            im: magnitude * self.im.sin(),
-        }
+        Self { re: magnitude * self.im.cos(), im: magnitude * self.im.sin() }
     }
 }

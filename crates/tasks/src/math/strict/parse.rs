@@ -11,19 +11,10 @@ pub(super) enum Branch {
 
 /// Reads all `tokens` as one formula.
 pub(super) fn expression(tokens: &[Token], branch: Branch) -> Result<Expression, Stuck> {
-    let mut parser = Parser {
-        tokens: tokens.to_vec(),
-        at: 0,
-        depth: 0,
-        in_function: false,
-        branch,
-    };
+    let mut parser =
+        Parser { tokens: tokens.to_vec(), at: 0, depth: 0, in_function: false, branch };
     let formula = parser.sum()?;
-    if parser.peek().is_some() {
-        Err(Stuck::Syntax)
-    } else {
-        Ok(formula)
-    }
+    if parser.peek().is_some() { Err(Stuck::Syntax) } else { Ok(formula) }
 }
 
 /// Recursive descent: sums of products of factors here, atoms in [`super::atom`].
@@ -48,11 +39,7 @@ impl Parser {
     }
 
     pub(super) fn expect(&mut self, symbol: char) -> Result<(), Stuck> {
-        if self.eat(symbol) {
-            Ok(())
-        } else {
-            Err(Stuck::Syntax)
-        }
+        if self.eat(symbol) { Ok(()) } else { Err(Stuck::Syntax) }
     }
 
     pub(super) fn nested<T>(
@@ -94,11 +81,7 @@ impl Parser {
                 break;
             }
             let term = self.product()?;
-            terms.push(if negative {
-                Expression::Negate(Box::new(term))
-            } else {
-                term
-            });
+            terms.push(if negative { Expression::Negate(Box::new(term)) } else { term });
         }
         Ok(one_or(terms, Expression::Sum))
     }
@@ -195,11 +178,8 @@ impl Parser {
 
     /// Passes over `\circ` or `{\circ}`.
     fn degree(&mut self) -> bool {
-        let is = |at: usize, symbol| {
-            self.tokens
-                .get(at)
-                .is_some_and(|token: &Token| token.is(symbol))
-        };
+        let is =
+            |at: usize, symbol| self.tokens.get(at).is_some_and(|token: &Token| token.is(symbol));
         let length = if is(self.at, '°') {
             1
         } else if is(self.at, '{') && is(self.at + 1, '°') && is(self.at + 2, '}') {

@@ -96,11 +96,7 @@ impl Polynomial {
 
     /// The only term, if there is exactly one.
     pub(super) fn single_term(&self) -> Option<(&Monomial, &RBig)> {
-        if self.len() == 1 {
-            self.0.iter().next()
-        } else {
-            None
-        }
+        if self.len() == 1 { self.0.iter().next() } else { None }
     }
 
     /// The coefficient of the last monomial.
@@ -109,10 +105,7 @@ impl Polynomial {
     }
 
     pub(super) fn is_opaque(&self) -> bool {
-        self.0
-            .keys()
-            .flat_map(BTreeMap::keys)
-            .any(|atom| matches!(atom, Atom::Opaque(_)))
+        self.0.keys().flat_map(BTreeMap::keys).any(|atom| matches!(atom, Atom::Opaque(_)))
     }
 
     pub(super) fn add(mut self, other: &Self, fuel: &mut Fuel) -> Result<Self, Stuck> {
@@ -195,13 +188,6 @@ pub(super) fn power(base: &RBig, exponent: &IBig) -> Result<RBig, Stuck> {
 }
 
 fn checked(value: RBig) -> Result<RBig, Stuck> {
-    let bits = value
-        .numerator()
-        .bit_len()
-        .max(value.denominator().bit_len());
-    if bits > MAX_BITS {
-        Err(Stuck::TooLarge)
-    } else {
-        Ok(value)
-    }
+    let bits = value.numerator().bit_len().max(value.denominator().bit_len());
+    if bits > MAX_BITS { Err(Stuck::TooLarge) } else { Ok(value) }
 }

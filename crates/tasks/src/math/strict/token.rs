@@ -48,11 +48,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Stuck> {
     if text.len() > MAX_BYTES {
         return Err(Stuck::TooLarge);
     }
-    let mut lexer = Lexer {
-        rest: text,
-        depth: 0,
-        tokens: Vec::new(),
-    };
+    let mut lexer = Lexer { rest: text, depth: 0, tokens: Vec::new() };
     while let Some(first) = lexer.rest.chars().next() {
         lexer.token(first)?;
     }
@@ -106,9 +102,7 @@ impl<'a> Lexer<'a> {
 
     fn backslash(&mut self) -> Result<(), Stuck> {
         let after = &self.rest[1..];
-        let name = &after[..after
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(after.len())];
+        let name = &after[..after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len())];
         if !name.is_empty() {
             self.rest = &after[name.len()..];
             return self.command(name);
@@ -160,11 +154,7 @@ impl<'a> Lexer<'a> {
 
     /// `{content}` without braces inside, as it stands.
     fn group(&mut self) -> Result<&'a str, Stuck> {
-        let after = self
-            .rest
-            .trim_start()
-            .strip_prefix('{')
-            .ok_or(Stuck::Syntax)?;
+        let after = self.rest.trim_start().strip_prefix('{').ok_or(Stuck::Syntax)?;
         let (content, rest) = after.split_once('}').ok_or(Stuck::Syntax)?;
         if content.contains('{') {
             return Err(Stuck::Syntax);
@@ -174,10 +164,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn letters(&mut self) -> Result<(), Stuck> {
-        let end = self
-            .rest
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(self.rest.len());
         let (run, rest) = self.rest.split_at(end);
         self.rest = rest;
         let token = match function(run) {
@@ -208,10 +195,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn digits(&mut self) -> &'a str {
-        let end = self
-            .rest
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.rest.len());
         let (digits, rest) = self.rest.split_at(end);
         self.rest = rest;
         digits
@@ -322,10 +306,7 @@ mod tests {
     fn thousands_separators() {
         let number = |text: &str| vec![Token::Number(text.to_owned())];
         assert_eq!(tokens("10,\\!080").unwrap(), number("10080"));
-        assert_eq!(
-            tokens("11,\\! 111,\\! 111,\\! 100").unwrap(),
-            number("11111111100")
-        );
+        assert_eq!(tokens("11,\\! 111,\\! 111,\\! 100").unwrap(), number("11111111100"));
         assert_eq!(tokens("58,500").unwrap(), number("58500"));
         assert_eq!(tokens("1{,}000.5").unwrap(), number("1000.5"));
         assert_eq!(tokens("(1,234)").unwrap().len(), 5);

@@ -1,0 +1,106 @@
+//! `generation_config.json`: how a model's completions are sampled unless flags say otherwise.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+/// The file's name in a model directory.
+const NAME: &str = "generation_config.json";
+
+/// The keys of the file that masked-diffusion decoding uses. Others, such as those that Hugging
+/// Face writes, belong to other decoders and stay unread.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct GenerationConfig {
+    /// Tokens of a completion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gen_length: Option<usize>,
+    /// Tokens of a block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) block_length: Option<usize>,
+    /// Denoising steps over all blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) steps: Option<usize>,
+    /// Sampling temperature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) temperature: Option<f64>,
+    /// Scale of classifier-free guidance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cfg_scale: Option<f64>,
+    /// Which predictions a step keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) remasking: Option<RemaskingName>,
+}
+
+/// The names that LLaDA's sampler gives to remasking rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RemaskingName {
+    /// The most confident predictions are kept.
+    LowConfidence,
+    /// Random predictions are kept.
+    Random,
+}
+
+impl GenerationConfig {
+    /// Reads the file of a model directory; all keys are absent where there is no file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a key holds something else than it should.
+    pub(crate) fn read(model: &Path) -> anyhow::Result<Self> {
+        let path = path_in(model);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error).context(format!("cannot read {}", path.display())),
+        };
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} is not a generation configuration", path.display()))
+    }
+
+    /// Writes the file into a model directory, in place of one that is there.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    #[allow(dead_code, reason = "the papers' experiments write it")]
+    pub(crate) fn write(&self, model: &Path) -> anyhow::Result<()> {
+        let path = path_in(model);
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+fn path_in(model: &Path) -> PathBuf {
+    model.join(NAME)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_is_read_and_other_keys_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(GenerationConfig::read(folder.path()).unwrap(), GenerationConfig::default());
+        let config = GenerationConfig {
+            gen_length: Some(32),
+            temperature: Some(0.0),
+            remasking: Some(RemaskingName::LowConfidence),
+            ..GenerationConfig::default()
+        };
+        config.write(folder.path()).unwrap();
+        let text = fs::read_to_string(path_in(folder.path())).unwrap();
+        assert!(!text.contains("steps") && text.contains("\"low_confidence\""));
+        assert_eq!(GenerationConfig::read(folder.path()).unwrap(), config);
+
+        let foreign = r#"{"transformers_version": "4.46.2", "do_sample": true, "steps": 16}"#;
+        fs::write(path_in(folder.path()), foreign).unwrap();
+        assert_eq!(GenerationConfig::read(folder.path()).unwrap().steps, Some(16));
+        fs::write(path_in(folder.path()), r#"{"steps": "many"}"#).unwrap();
+        let error = GenerationConfig::read(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("generation_config.json"));
+    }
+}

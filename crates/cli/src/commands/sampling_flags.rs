@@ -1,0 +1,249 @@
+//! From flags, generation_config.json and the model's own numbers to sampling parameters.
+
+use afterthought_sampling::diffusion::{DiffusionParams, ParamsError, Remasking};
+use serde::Serialize;
+
+use crate::args::{Remasking as RemaskingFlag, SamplingArgs};
+use crate::commands::generation_config::{GenerationConfig, RemaskingName};
+use crate::commands::loaded::Loaded;
+use crate::exit::UsageError;
+
+/// Tokens of a completion when nobody says.
+const GEN_LENGTH: usize = 64;
+/// Longest block when nobody says.
+const BLOCK_LENGTH: usize = 32;
+/// Most rows decoded together.
+const ROWS: usize = 256;
+/// Most logits that a forward pass may return: 256 MiB.
+const LOGITS: usize = 1 << 26;
+
+/// The parameters for a model.
+///
+/// # Errors
+/// A usage error for a model that is not a masked-diffusion model and for parameters that do not
+/// fit together; a failure for a malformed generation_config.json.
+pub(crate) fn resolve(args: &SamplingArgs, loaded: &Loaded) -> anyhow::Result<DiffusionParams> {
+    let config = loaded.decoder.config();
+    let Some(mask_id) = config.mask_token_id.filter(|_| !config.causal) else {
+        let message = format!(
+            "{} is not a masked-diffusion model: its config.json has {}",
+            loaded.directory.display(),
+            if config.causal { "\"is_causal\": true" } else { "no mask_token_id" }
+        );
+        return Err(UsageError::new(message)
+            .hint("this command decodes masked-diffusion models: bidirectional attention and a mask token")
+            .into());
+    };
+    let eos_id = loaded.format()?.eos;
+    let file = GenerationConfig::read(&loaded.directory)?;
+    let (gen_length, block_length, steps) = lengths(args, &file);
+    let params = DiffusionParams {
+        block_length,
+        steps,
+        temperature: args.temperature.or(file.temperature).unwrap_or(0.0),
+        cfg_scale: args.cfg_scale.or(file.cfg_scale).unwrap_or(0.0) as f32,
+        remasking: remasking(args.remasking, file.remasking),
+        threshold: args.threshold.map(|threshold| threshold as f32),
+        suppress: loaded.unused_ids(),
+        stop_after_eos: true,
+        max_rows: (LOGITS / config.vocab_size / block_length.max(1)).clamp(1, ROWS),
+        ..DiffusionParams::new(gen_length, mask_id, eos_id, config.pad_token_id.unwrap_or(eos_id))
+    };
+    params.validate(&[], config.vocab_size).map_err(usage)?;
+    Ok(params)
+}
+
+/// Checks prompts against the parameters and the model's positions; `names[i]` says which prompt
+/// is meant.
+///
+/// # Errors
+/// A usage error that names the first prompt that does not fit.
+pub(crate) fn check_prompts(
+    params: &DiffusionParams,
+    loaded: &Loaded,
+    prompts: &[Vec<u32>],
+    name: &dyn Fn(usize) -> String,
+) -> anyhow::Result<()> {
+    let config = loaded.decoder.config();
+    for (index, prompt) in prompts.iter().enumerate() {
+        let at = |error: UsageError| anyhow::Error::new(error);
+        if prompt.contains(&params.mask_id) {
+            let message = format!(
+                "{} contains the mask token, which stands for what is to be written",
+                name(index)
+            );
+            return Err(at(UsageError::new(message).hint("leave it out")));
+        }
+        if prompt.is_empty() {
+            return Err(at(UsageError::new(format!("{} is empty", name(index)))
+                .hint("this model has no begin-of-sequence token to start from")));
+        }
+        let total = prompt.len() + params.gen_length;
+        if total > config.max_position_embeddings {
+            let message = format!(
+                "{} has {} tokens: with {} to generate that is {total}, the model has {} positions",
+                name(index),
+                prompt.len(),
+                params.gen_length,
+                config.max_position_embeddings
+            );
+            return Err(at(
+                UsageError::new(message).hint("lower --gen-length or shorten the prompt")
+            ));
+        }
+    }
+    params.validate(prompts, config.vocab_size).map_err(usage)?;
+    Ok(())
+}
+
+/// Generation length, block length and steps. A length that a flag changes keeps the number of
+/// tokens a step that the file asks for.
+fn lengths(args: &SamplingArgs, file: &GenerationConfig) -> (usize, usize, usize) {
+    let gen_length = args.gen_length.or(file.gen_length).unwrap_or(GEN_LENGTH);
+    let block_length = args
+        .block_length
+        .or(file.block_length)
+        .unwrap_or_else(|| largest_divisor(gen_length, BLOCK_LENGTH));
+    let own = || {
+        let steps = file.steps?;
+        let theirs = file.gen_length.unwrap_or(gen_length);
+        let same =
+            theirs == gen_length && file.block_length.unwrap_or(block_length) == block_length;
+        Some(if same { steps } else { share(gen_length, block_length, steps, theirs) })
+    };
+    let steps = args.steps.or_else(own).unwrap_or_else(|| share(gen_length, block_length, 1, 2));
+    (gen_length, block_length, steps)
+}
+
+/// `steps / of` steps a token, in whole steps a block, at least one each.
+fn share(gen_length: usize, block_length: usize, steps: usize, of: usize) -> usize {
+    let blocks = gen_length.checked_div(block_length).unwrap_or(0).max(1);
+    let in_block = block_length.saturating_mul(steps).checked_div(of).unwrap_or(0);
+    blocks * in_block.clamp(1, block_length.max(1))
+}
+
+fn largest_divisor(of: usize, at_most: usize) -> usize {
+    (1..=at_most).rev().find(|divisor| of.is_multiple_of(*divisor)).unwrap_or(1)
+}
+
+fn remasking(flag: Option<RemaskingFlag>, file: Option<RemaskingName>) -> Remasking {
+    match (flag, file) {
+        (Some(RemaskingFlag::Random), _) | (None, Some(RemaskingName::Random)) => Remasking::Random,
+        _ => Remasking::LowConfidence,
+    }
+}
+
+fn usage(error: ParamsError) -> UsageError {
+    let hint = match &error {
+        ParamsError::BlockLength { .. } => "--block-length must divide --gen-length",
+        ParamsError::StepsOfBlocks { .. } => {
+            "--steps must be a multiple of --gen-length / --block-length"
+        }
+        ParamsError::TooManySteps { .. } => "every step writes at least one token",
+        ParamsError::ThresholdOfRandom => "leave out --threshold or --remasking random",
+        _ => "see --help for the sampling flags",
+    };
+    UsageError::new(error.to_string()).hint(hint)
+}
+
+/// The parameters as a document and as a line.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Settings {
+    gen_length: usize,
+    block_length: usize,
+    /// Absent under a threshold, which decides by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<usize>,
+    temperature: f64,
+    cfg_scale: f32,
+    remasking: RemaskingName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f32>,
+    seed: u64,
+}
+
+impl Settings {
+    pub(crate) fn new(params: &DiffusionParams, seed: u64) -> Self {
+        Self {
+            gen_length: params.gen_length,
+            block_length: params.block_length,
+            steps: params.threshold.is_none().then_some(params.steps),
+            temperature: params.temperature,
+            cfg_scale: params.cfg_scale,
+            remasking: match params.remasking {
+                Remasking::LowConfidence => RemaskingName::LowConfidence,
+                Remasking::Random => RemaskingName::Random,
+            },
+            threshold: params.threshold,
+            seed,
+        }
+    }
+
+    /// One line for people: what is sampled, and how.
+    pub(crate) fn line(&self) -> String {
+        let mut line = format!("{} tokens in blocks of {}", self.gen_length, self.block_length);
+        match (self.steps, self.threshold) {
+            (Some(steps), _) => line += &format!(", {steps} steps"),
+            (_, Some(threshold)) => line += &format!(", threshold {threshold}"),
+            _ => {}
+        }
+        line += &format!(", temperature {}", self.temperature);
+        if self.cfg_scale > 0.0 {
+            line += &format!(", guidance {}", self.cfg_scale);
+        }
+        if self.remasking == RemaskingName::Random {
+            line += ", random remasking";
+        }
+        line + &format!(", seed {}", self.seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(gen_length: Option<usize>, block_length: Option<usize>) -> SamplingArgs {
+        SamplingArgs {
+            gen_length,
+            block_length,
+            steps: None,
+            temperature: None,
+            cfg_scale: None,
+            remasking: None,
+            threshold: None,
+            seed: 0,
+        }
+    }
+
+    #[test]
+    fn defaults_fit_together_at_every_length() {
+        let none = GenerationConfig::default();
+        assert_eq!(lengths(&args(None, None), &none), (64, 32, 32));
+        assert_eq!(lengths(&args(Some(48), None), &none), (48, 24, 24));
+        for gen_length in 1..200 {
+            let (_, block, steps) = lengths(&args(Some(gen_length), None), &none);
+            let params = DiffusionParams {
+                block_length: block,
+                steps,
+                ..DiffusionParams::new(gen_length, 2, 1, 1)
+            };
+            assert_eq!(params.validate(&[], 10), Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_file_decides_unless_a_flag_does() {
+        let file = GenerationConfig {
+            gen_length: Some(32),
+            block_length: Some(4),
+            steps: Some(16),
+            ..GenerationConfig::default()
+        };
+        assert_eq!(lengths(&args(None, None), &file), (32, 4, 16));
+        // Two tokens a step, as in the file.
+        assert_eq!(lengths(&args(Some(64), None), &file), (64, 4, 32));
+        assert_eq!(lengths(&args(None, Some(8)), &file), (32, 8, 16));
+        let given = SamplingArgs { steps: Some(8), ..args(None, None) };
+        assert_eq!(lengths(&given, &file), (32, 4, 8));
+    }
+}

@@ -1,0 +1,181 @@
+//! The kernels against the same operations composed of ordinary tensor operations, and a model
+//! against itself after a round trip through files.
+
+use std::sync::Arc;
+
+use afterthought_kernels::{AttentionSpec, RotaryTable, composed, functions};
+use afterthought_models::{Batch, Decoder, DecoderConfig, hub};
+use afterthought_random::Stream;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::Serialize;
+
+/// Largest difference that rounding in another order explains, for values of about 1.
+const ROUNDING: f32 = 1e-4;
+
+/// One check and its outcome.
+#[derive(Debug, Serialize)]
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) ok: bool,
+    /// Largest absolute difference between the two results.
+    pub(crate) difference: f32,
+    /// What is allowed.
+    pub(crate) allowed: f32,
+    /// Why there is no difference to report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<String>,
+}
+
+/// Runs every check.
+pub(crate) fn checks() -> Vec<Check> {
+    let device = Device::flex();
+    let matrix = |rows: usize, cols: usize, salt: u64| random(rows, cols, salt, &device);
+    let vector = |width: usize, salt: u64| matrix(1, width, salt).reshape([width]);
+    let compare = |name, fused: Tensor<2>, composed: Tensor<2>| {
+        check(name, difference(&fused, &composed), ROUNDING)
+    };
+    let (x, gate) = (matrix(37, 48, 1), matrix(37, 48, 2));
+    let (weight, table) = (matrix(80, 48, 3), matrix(61, 48, 4));
+    let norm = vector(48, 5);
+    let ids: Arc<[u32]> = (0..37).map(|i| i * 13 % 61).collect();
+    let banned: Arc<[u32]> = Arc::new([60]);
+    let targets: Arc<[u32]> = (0..37).map(|i| i * 7 % 60).collect();
+    let column = |values: Tensor<1>| values.reshape([37, 1]);
+    let [q, k, v] = [6, 7, 8].map(|salt| matrix(2 * 19, 4 * 12, salt));
+    let spec = AttentionSpec {
+        heads: 4,
+        kv_heads: 4,
+        head_dim: 12,
+        causal: false,
+        rotary: Some(Arc::new(RotaryTable::standard(10_000.0, 12, 19))),
+        lengths: Arc::new([19, 11]),
+    };
+    vec![
+        compare(
+            "linear",
+            functions::linear(x.clone(), weight.clone()),
+            composed::linear(x.clone(), weight),
+        ),
+        compare(
+            "rms_norm",
+            functions::rms_norm(x.clone(), norm.clone(), 1e-5),
+            composed::rms_norm(x.clone(), norm, 1e-5),
+        ),
+        compare(
+            "swiglu",
+            functions::swiglu(gate.clone(), x.clone()),
+            composed::swiglu(gate, x.clone()),
+        ),
+        compare(
+            "embedding",
+            functions::embedding(table.clone(), ids.clone()),
+            composed::embedding(table.clone(), &ids),
+        ),
+        compare(
+            "attention",
+            functions::attention(q.clone(), k.clone(), v.clone(), spec.clone()),
+            composed::attention(q, k, v, &spec),
+        ),
+        compare(
+            "token_log_prob",
+            column(functions::token_log_prob(
+                x.clone(),
+                table.clone(),
+                targets.clone(),
+                banned.clone(),
+            )),
+            column(composed::token_log_prob(x, table, &targets, &banned)),
+        ),
+        check("model files", round_trip(&device), 0.0),
+    ]
+}
+
+fn check(name: &'static str, difference: Result<f32, String>, allowed: f32) -> Check {
+    match difference {
+        Ok(difference) => Check {
+            name,
+            // A difference that is not a number is not small.
+            ok: difference <= allowed,
+            difference,
+            allowed,
+            problem: None,
+        },
+        Err(problem) => {
+            Check { name, ok: false, difference: f32::INFINITY, allowed, problem: Some(problem) }
+        }
+    }
+}
+
+fn random(rows: usize, cols: usize, salt: u64, device: &Device) -> Tensor<2> {
+    let mut stream = Stream::new(0, "self-test", 0, salt);
+    let values: Vec<f32> = (0..rows * cols).map(|_| stream.normal() as f32).collect();
+    Tensor::from_data(TensorData::new(values, [rows, cols]), device)
+}
+
+fn difference(left: &Tensor<2>, right: &Tensor<2>) -> Result<f32, String> {
+    let values = |tensor: &Tensor<2>| {
+        tensor.to_data().try_to_vec::<f32>().map_err(|error| format!("{error:?}"))
+    };
+    let (left, right) = (values(left)?, values(right)?);
+    if left.len() != right.len() {
+        return Err(format!("{} values instead of {}", left.len(), right.len()));
+    }
+    // `max` would pass over a NaN.
+    let worst = |worst: f32, (a, b): (&f32, &f32)| match (a - b).abs() {
+        difference if difference > worst || difference.is_nan() => difference,
+        _ => worst,
+    };
+    Ok(left.iter().zip(&right).fold(0.0, worst))
+}
+
+/// Logits of a small model before it is saved and after it is loaded.
+fn round_trip(device: &Device) -> Result<f32, String> {
+    let text = |error: afterthought_models::Error| error.to_string();
+    let config = DecoderConfig {
+        vocab_size: 29,
+        hidden_size: 32,
+        intermediate_size: 48,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        head_dim: 8,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        max_position_embeddings: 32,
+        tie_word_embeddings: false,
+        attention_bias: false,
+        qk_norm: true,
+        causal: false,
+        initializer_range: 0.1,
+        mask_token_id: Some(2),
+        bos_token_id: Some(0),
+        eos_token_id: Some(1),
+        pad_token_id: None,
+    };
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let path = folder.path().join("model");
+    let decoder = Decoder::random(config, 1, device).map_err(text)?;
+    hub::save(&decoder, b"{}\n", &path).map_err(text)?;
+    let loaded = hub::load(&path, device).map_err(text)?;
+    let batch = Batch::from_rows(&[vec![0, 5, 9, 2, 2], vec![0, 7, 2]], 1).map_err(text)?;
+    let positions: Arc<[u32]> = Arc::new([3, 4, 7]);
+    let logits = |decoder: &Decoder| decoder.logits_at(&batch, positions.clone()).map_err(text);
+    difference(&logits(&decoder)?, &logits(&loaded)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_kernel_does_not_pass() {
+        let device = Device::flex();
+        let good = random(3, 4, 1, &device);
+        let bad = good.clone() + 1e-3;
+        assert_eq!(difference(&good, &good), Ok(0.0));
+        assert!(!check("x", difference(&good, &bad), ROUNDING).ok);
+        let nan = good.clone() * f32::NAN;
+        assert!(!check("x", difference(&good, &nan), ROUNDING).ok);
+        assert!(!check("x", Err("unreadable".to_owned()), ROUNDING).ok);
+    }
+}

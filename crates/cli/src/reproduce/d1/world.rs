@@ -1,0 +1,173 @@
+//! Everything the stages share: tokenizer, tasks, problems, decoding.
+
+use super::recipe::Recipe;
+use afterthought_models::DecoderConfig;
+use afterthought_random::Stream;
+use afterthought_sampling::diffusion::DiffusionParams;
+use afterthought_tasks::writers::{
+    CountdownWriter, Habit, Part, SudokuWriter, Writer, Written, vocabulary,
+};
+use afterthought_tasks::{Problem, PromptStyle, TaskName, sudoku};
+use afterthought_text::{SpecialTokens, word_level};
+use afterthought_training::PromptFormat;
+use afterthought_training::objective::Example;
+use burn::tensor::Device;
+
+/// Tasks of the experiment, in table order.
+pub(crate) const TASKS: [TaskName; 2] = [TaskName::Sudoku, TaskName::Countdown];
+
+/// The task writers of one part of the problem space.
+pub(crate) struct Writers([Box<dyn Writer>; 2]);
+
+impl Writers {
+    fn new(recipe: &Recipe, grids: Vec<sudoku::Grid>, part: Part) -> Self {
+        let empties = recipe.sudoku.empties..=recipe.sudoku.empties;
+        let [first, last] = recipe.countdown.targets;
+        Self([
+            Box::new(SudokuWriter { grids, empties }),
+            Box::new(CountdownWriter { targets: first..=last, part }),
+        ])
+    }
+
+    /// The writer of a task.
+    pub(crate) fn of(&self, task: TaskName) -> &dyn Writer {
+        let index = TASKS.iter().position(|known| *known == task).unwrap_or(0);
+        self.0[index].as_ref()
+    }
+}
+
+/// The experiment's fixed surroundings.
+pub(crate) struct World {
+    pub(crate) recipe: Recipe,
+    pub(crate) seed: u64,
+    pub(crate) device: Device,
+    pub(crate) format: PromptFormat,
+    pub(crate) mask: u32,
+    pub(crate) train: Writers,
+    validation: Writers,
+    test: Writers,
+}
+
+impl World {
+    pub(crate) fn new(recipe: Recipe, seed: u64) -> anyhow::Result<Self> {
+        let special = SpecialTokens::default();
+        let tokenizer = word_level(&vocabulary(), &special)?;
+        let id = |token: &str| tokenizer.token_to_id(token);
+        let (mask, bos, eos) = (id(&special.mask)?, id(&special.bos)?, id(&special.eos)?);
+        // One split for all seeds: whatever is trained, test solutions stay unseen.
+        let grids = sudoku::split_grids(0);
+        Ok(Self {
+            train: Writers::new(&recipe, grids.train, Part::Train),
+            validation: Writers::new(&recipe, grids.validation, Part::Validation),
+            test: Writers::new(&recipe, grids.test, Part::Test),
+            format: PromptFormat { tokenizer, bos: Some(bos), eos, style: PromptStyle::Compact },
+            device: Device::flex(),
+            recipe,
+            seed,
+            mask,
+        })
+    }
+
+    /// The settings of the model, vocabulary included.
+    pub(crate) fn model(&self) -> DecoderConfig {
+        let model = &self.recipe.model;
+        let longest =
+            self.recipe.corpus.windows.iter().chain(&self.recipe.evaluation.lengths).max();
+        DecoderConfig {
+            vocab_size: self.format.tokenizer.vocab_size(),
+            hidden_size: model.hidden_size,
+            intermediate_size: model.intermediate_size,
+            num_hidden_layers: model.layers,
+            num_attention_heads: model.heads,
+            num_key_value_heads: model.heads,
+            head_dim: model.hidden_size / model.heads,
+            rms_norm_eps: 1e-5,
+            rope_theta: 10_000.0,
+            // Prompts of both tasks have at most 32 tokens.
+            max_position_embeddings: longest.copied().unwrap_or(0) + 32,
+            tie_word_embeddings: false,
+            attention_bias: false,
+            qk_norm: model.qk_norm,
+            causal: false,
+            initializer_range: model.initializer_range,
+            mask_token_id: Some(self.mask),
+            bos_token_id: self.format.bos,
+            eos_token_id: Some(self.format.eos),
+            pad_token_id: Some(self.format.eos),
+        }
+    }
+
+    /// Decoding of `gen_length` tokens at a temperature.
+    pub(crate) fn decoding(&self, gen_length: usize, temperature: f64) -> DiffusionParams {
+        let decoding = &self.recipe.decoding;
+        let mut params =
+            DiffusionParams::new(gen_length, self.mask, self.format.eos, self.format.eos);
+        params.block_length = decoding.block_length;
+        params.steps = gen_length / decoding.tokens_per_step;
+        params.temperature = temperature;
+        // Nothing behind the first EOS is read, and the loss stops there too.
+        params.stop_after_eos = true;
+        params.max_rows = 256;
+        params
+    }
+
+    /// Problems for checkpoint choice.
+    pub(crate) fn validation(&self, task: TaskName) -> anyhow::Result<Vec<Box<dyn Problem>>> {
+        self.problems(
+            &self.validation,
+            task,
+            "validation",
+            self.recipe.evaluation.validation_problems,
+        )
+    }
+
+    /// Problems for the table: the same for all seeds.
+    pub(crate) fn test(&self, task: TaskName) -> anyhow::Result<Vec<Box<dyn Problem>>> {
+        self.problems(&self.test, task, "test", self.recipe.evaluation.test_problems)
+    }
+
+    fn problems(
+        &self,
+        writers: &Writers,
+        task: TaskName,
+        part: &str,
+        count: usize,
+    ) -> anyhow::Result<Vec<Box<dyn Problem>>> {
+        (0..count as u64)
+            .map(|sample| Ok(writers.of(task).problem(&mut Stream::new(0, part, 0, sample))?))
+            .collect()
+    }
+
+    /// A habit drawn with the corpus's shares.
+    pub(crate) fn habit(&self, stream: &mut Stream) -> Habit {
+        let corpus = &self.recipe.corpus;
+        let shares = [
+            (Habit::Methodical, corpus.methodical),
+            (Habit::Casual, corpus.casual),
+            (Habit::Hasty, corpus.hasty),
+        ];
+        let mut point = stream.uniform();
+        for (habit, share) in shares {
+            if point < share {
+                return habit;
+            }
+            point -= share;
+        }
+        Habit::Formless
+    }
+
+    /// Tokens of a written text in the smallest of the corpus's windows that is at least `window`
+    /// and holds it.
+    pub(crate) fn example(&self, written: &Written, window: usize) -> anyhow::Result<Example> {
+        let completion = self.format.tokenizer.encode(&written.completion)?;
+        let needed = window.max(completion.len());
+        let windows = &self.recipe.corpus.windows;
+        let Some(window) = windows.iter().copied().filter(|w| *w >= needed).min() else {
+            anyhow::bail!(
+                "a text of {} tokens exceeds every window of {windows:?}",
+                completion.len()
+            );
+        };
+        Ok(Example { prompt: self.format.prompt(&written.prompt)?, completion, window })
+    }
+}

@@ -1,0 +1,113 @@
+//! The directory of a run: what was asked, what each finished stage left, and the logs.
+//!
+//! A stage is finished when its JSON stands in `stages/`; running the same command again continues
+//! behind the last finished stage, and another request in the same directory is refused.
+
+use crate::durable::replace_file;
+use crate::exit::{AlreadyComplete, UsageError};
+use anyhow::Context;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// An open run directory.
+pub(crate) struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Opens or creates the directory of one request.
+    ///
+    /// # Errors
+    /// [`AlreadyComplete`] if the report is there; a usage error if another request's files are.
+    pub(crate) fn open(path: &Path, request: &impl Serialize) -> anyhow::Result<Self> {
+        let request = serde_json::to_string_pretty(request)? + "\n";
+        let request_path = path.join("request.json");
+        let known = match fs::read_to_string(&request_path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                return Err(error).context(format!("cannot read {}", request_path.display()));
+            }
+        };
+        if known.as_ref().is_some_and(|known| *known != request) {
+            let message =
+                format!("{} holds the run of another recipe, seed or version", path.display());
+            return Err(UsageError::new(message)
+                .hint("choose another directory with --out")
+                .into());
+        }
+        if known.is_none() && path.is_dir() && fs::read_dir(path)?.next().is_some() {
+            let message = format!("{} is not empty and not a run of this command", path.display());
+            return Err(UsageError::new(message)
+                .hint("choose another directory with --out")
+                .into());
+        }
+        if path.join("report.json").exists() {
+            return Err(AlreadyComplete { directory: path.to_owned() }.into());
+        }
+        for folder in ["stages", "models"] {
+            let folder = path.join(folder);
+            fs::create_dir_all(&folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        let run = Self { path: path.to_owned() };
+        if known.is_none() {
+            run.replace("request.json", request.as_bytes())?;
+        }
+        Ok(run)
+    }
+
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the model of a stage lives.
+    pub(crate) fn model(&self, name: &str) -> PathBuf {
+        self.path.join("models").join(name)
+    }
+
+    /// What a finished stage left.
+    pub(crate) fn finished<T: DeserializeOwned>(&self, stage: &str) -> anyhow::Result<Option<T>> {
+        let path = self.stage(stage);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(
+                serde_json::from_slice(&bytes)
+                    .with_context(|| format!("cannot read {}", path.display()))?,
+            )),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).context(format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// Marks a stage as finished.
+    pub(crate) fn finish(&self, stage: &str, result: &impl Serialize) -> anyhow::Result<()> {
+        self.replace(&format!("stages/{stage}.json"), &serde_json::to_vec_pretty(result)?)
+    }
+
+    fn stage(&self, stage: &str) -> PathBuf {
+        self.path.join("stages").join(format!("{stage}.json"))
+    }
+
+    /// Appends one JSON line to a log of the run.
+    pub(crate) fn log(&self, file: &str, line: &impl Serialize) -> anyhow::Result<()> {
+        let path = self.path.join(file);
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .and_then(|mut log| log.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot append to {}", path.display()))
+    }
+
+    /// Writes a file beside its name and renames it.
+    pub(crate) fn replace(&self, file: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        let path = self.path.join(file);
+        replace_file(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    }
+}

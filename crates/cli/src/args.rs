@@ -150,16 +150,16 @@ pub(crate) struct SamplingArgs {
     #[arg(long, value_name = "N")]
     pub(crate) steps: Option<usize>,
     /// Sampling temperature; 0 takes the most likely token.
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub(crate) temperature: Option<f64>,
     /// Classifier-free guidance; 0 is off and twice as fast.
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub(crate) cfg_scale: Option<f64>,
     /// Which predictions are kept at a step.
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) remasking: Option<Remasking>,
     /// Commit every token at least this probable, so that easy text takes fewer steps.
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub(crate) threshold: Option<f64>,
     /// Seed of the random streams.
     #[arg(long, default_value_t = 42, value_name = "N")]

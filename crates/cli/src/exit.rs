@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Failed = 1,
     /// The request itself is wrong: a flag, a path, a recipe key, a configuration.
     Usage = 2,
-    /// Stopped by a signal after a checkpoint was written: run again with `--resume`.
+    /// Stopped by a signal after a checkpoint was written: run the same command again.
     Interrupted = 3,
     /// The run directory already holds the finished result; nothing was computed.
     AlreadyComplete = 4,
@@ -76,7 +76,7 @@ impl Error for UsageError {
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted; the state is saved in {}", checkpoint.display())]
 pub(crate) struct Interrupted {
-    /// The checkpoint that `--resume` continues from.
+    /// What the same command continues from.
     pub(crate) checkpoint: PathBuf,
 }
 
@@ -153,7 +153,7 @@ pub(crate) fn explain(error: &anyhow::Error, color: bool) -> String {
         .and_then(|usage| usage.hint.as_deref())
         .or_else(|| find::<Hinted>(error).map(|hinted| hinted.hint.as_str()))
         .or(match exit {
-            Exit::Interrupted => Some("run the same command with --resume to continue"),
+            Exit::Interrupted => Some("run the same command again to continue"),
             _ => None,
         });
     if let Some(hint) = hint {

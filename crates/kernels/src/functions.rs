@@ -99,8 +99,8 @@ pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, spec: AttentionSpec) 
 }
 
 /// Log-probability of one target a row under `softmax(hidden head^T)`, tokens in `excluded` having
-/// probability zero: `[n, width]`, `[vocab, width]` and `n` targets to `[n]`. Never holds `n x
-/// vocab` values.
+/// probability zero: `[n, width]`, `[vocab, width]` and `n` targets to `[n]`. The fused
+/// form never holds `n x vocab` values.
 ///
 /// # Panics
 /// If a target or an excluded token is not below the vocabulary size, or a target is excluded.

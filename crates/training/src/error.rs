@@ -48,10 +48,4 @@ pub enum Error {
     /// A value could not be read back from the device.
     #[error("cannot read from the device: {0}")]
     Device(String),
-    /// The run was asked to stop.
-    #[error("interrupted after step {step}")]
-    Interrupted {
-        /// Steps completed.
-        step: usize,
-    },
 }

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::prompts::PromptFormat;
 use afterthought_models::Decoder;
-use afterthought_sampling::diffusion::{DiffusionParams, SampleKey, generate_with};
+use afterthought_sampling::diffusion::{DiffusionParams, Rollout, SampleKey, generate_with};
 use afterthought_tasks::{Grade, Problem, Profile};
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ pub struct Evaluated {
 pub struct Evaluation {
     /// One entry a problem.
     pub items: Vec<Evaluated>,
-    /// Completion tokens decoded a second, EOS padding counted.
+    /// Completion tokens decoded a second; EOS filled in behind a finished block is not counted.
     pub tokens_per_second: f64,
 }
 
@@ -92,6 +92,7 @@ pub fn evaluate(
             })
         })
         .collect::<Result<Vec<_>, Error>>()?;
-    let tokens = (rollouts.len() * sampling.gen_length) as f64;
+    let decoded = |rollout: &Rollout| rollout.trace.iter().filter(|commit| !commit.filled).count();
+    let tokens = rollouts.iter().map(decoded).sum::<usize>() as f64;
     Ok(Evaluation { items, tokens_per_second: tokens / seconds.max(1e-9) })
 }

@@ -105,7 +105,7 @@ fn rollouts(grpo: &DiffuGrpo, decoder: &Decoder, problems: &[Toy], step: u64) ->
 
 #[test]
 fn the_policy_is_its_own_old_policy_bit_for_bit() {
-    let decoder = decoder(config(), 9);
+    let decoder = decoder(config(), 11);
     let estimators: [&dyn LogProbEstimator; 2] = [
         &OnePass { prompt_mask: 0.15, scope: Scope::ToEos },
         &TraceReplay { segments: 3, prompt_mask: 0.15, scope: Scope::Window },
@@ -135,7 +135,7 @@ fn the_first_update_has_no_divergence_and_no_clipping() {
     for (kl, beta) in [(Kl::K3, 0.04), (Kl::K1, 0.04), (Kl::K2, 0.04), (Kl::None, 0.0)] {
         let mut grpo = grpo();
         (grpo.objective.kl, grpo.objective.beta) = (kl, beta);
-        let reference = decoder(config(), 9);
+        let reference = decoder(config(), 11);
         let mut learner = Learner::new(reference.clone(), adamw(), constant(1e-2));
         let metrics = step(&grpo, &mut learner, &reference, &PROBLEMS, 0).unwrap();
         assert_eq!((metrics.kl, metrics.clip_fraction), (0.0, 0.0));
@@ -156,7 +156,7 @@ fn the_first_update_has_no_divergence_and_no_clipping() {
 #[test]
 fn later_updates_diverge_from_the_old_policy_and_the_reference() {
     let grpo = DiffuGrpo { inner_updates: 4, ..grpo() };
-    let reference = decoder(config(), 9);
+    let reference = decoder(config(), 11);
     let mut learner = Learner::new(reference.clone(), adamw(), constant(3e-2));
     let metrics = step(&grpo, &mut learner, &reference, &PROBLEMS, 0).unwrap();
     assert_eq!((metrics.updates, learner.step()), (4, 4));
@@ -184,7 +184,7 @@ fn without_masks_and_divergence_the_update_is_reinforce() {
         let objective = PolicyOptions { beta: 0.0, normalisation, ..grpo().objective };
         let estimator = Box::new(OnePass { prompt_mask: 0.0, scope: Scope::ToEos });
         let grpo = DiffuGrpo { estimator, objective, ..grpo() };
-        let policy = decoder(config(), 9);
+        let policy = decoder(config(), 11);
         let rate = 0.5;
         let mut learner = Learner::new(policy.clone(), sgd(), constant(rate * SGD_EPSILON));
         let metrics = step(&grpo, &mut learner, &policy, &PROBLEMS, 3).unwrap();
@@ -230,7 +230,7 @@ fn without_masks_and_divergence_the_update_is_reinforce() {
 
 #[test]
 fn groups_without_spread_are_skipped_and_counted() {
-    let policy = decoder(config(), 9);
+    let policy = decoder(config(), 11);
     for objective in [0.0, 0.5].map(|beta| PolicyOptions { beta, ..grpo().objective }) {
         let grpo = DiffuGrpo { inner_updates: 3, objective, ..grpo() };
         let flat = [Toy { prompt: "b", reward: |_| 0.1 }, Toy { prompt: "c d", reward: |_| 0.7 }];
@@ -265,7 +265,7 @@ fn a_completion_with_the_mean_reward_still_counts() {
         _ => 1.0,
     };
     let problems = [Toy { prompt: "b", reward }];
-    let policy = decoder(config(), 9);
+    let policy = decoder(config(), 11);
     let found = (0..200).find_map(|seed| {
         let grpo = DiffuGrpo { seed, group_size: 3, ..grpo() };
         let mut learner = Learner::new(policy.clone(), adamw(), constant(1e-2));
@@ -279,20 +279,6 @@ fn a_completion_with_the_mean_reward_still_counts() {
     let tokens: Vec<f64> = rollouts.iter().map(|r| r.completion_len_to_eos(EOS) as f64).collect();
     let sum: f64 = tokens.iter().zip(&metrics.rewards).map(|(n, r)| n * (r - 0.5)).sum();
     assert!((metrics.loss + sum / tokens.iter().sum::<f64>()).abs() < 1e-9);
-}
-
-#[test]
-fn zz() {
-    for seed in 0..30 {
-        let policy = decoder(config(), seed);
-        let mut f = [0; 8];
-        for r in rollouts(&DiffuGrpo { group_size: 100, ..grpo() }, &policy, &PROBLEMS, 0) {
-            for t in &r.completion[..r.completion_len_to_eos(EOS)] {
-                f[*t as usize] += 1;
-            }
-        }
-        eprintln!("{seed} {f:?}");
-    }
 }
 
 /// Rewards of fresh completions: mean and standard error.
@@ -312,7 +298,7 @@ fn the_reward_goes_up() {
     ];
     for estimator in estimators {
         let grpo = DiffuGrpo { estimator, group_size: 8, inner_updates: 2, ..grpo() };
-        let policy = decoder(config(), 9);
+        let policy = decoder(config(), 11);
         let before = score(&policy);
         let mut learner = Learner::new(policy.clone(), adamw(), constant(1e-2));
         for index in 0..30 {
@@ -326,7 +312,7 @@ fn the_reward_goes_up() {
 
 #[test]
 fn a_reward_that_is_no_number_stops_the_step() {
-    let policy = decoder(config(), 9);
+    let policy = decoder(config(), 11);
     for reward in [|_: &str| f64::NAN, |_: &str| f64::INFINITY] {
         let problems = [Toy { prompt: "b", reward: any_a }, Toy { prompt: "b", reward }];
         let mut learner = Learner::new(policy.clone(), adamw(), constant(1e-2));
@@ -341,7 +327,7 @@ fn a_reward_that_is_no_number_stops_the_step() {
 
 #[test]
 fn an_interrupt_stops_the_step() {
-    let policy = decoder(config(), 9);
+    let policy = decoder(config(), 11);
     let mut learner = Learner::new(policy.clone(), adamw(), constant(1e-2));
     let problems: [&dyn Problem; 1] = [&PROBLEMS[0]];
     let result = grpo().step(&mut learner, &policy, &problems, &format(), 0, &|| true);
@@ -351,7 +337,7 @@ fn an_interrupt_stops_the_step() {
 
 #[test]
 fn words_that_the_tokenizer_lacks_are_errors() {
-    let policy = decoder(config(), 9);
+    let policy = decoder(config(), 11);
     let mut learner = Learner::new(policy.clone(), adamw(), constant(1e-2));
     let problems = [Toy { prompt: "b elephant", reward: any_a }];
     let result = step(&grpo(), &mut learner, &policy, &problems, 0);
@@ -360,7 +346,7 @@ fn words_that_the_tokenizer_lacks_are_errors() {
 
 #[test]
 fn the_update_does_not_depend_on_how_passes_are_split() {
-    let policy = decoder(config(), 9);
+    let policy = decoder(config(), 11);
     // By itself, on passes of different widths and numbers of scored tokens.
     let passes: Vec<Pass> = (0..10usize)
         .map(|i| {
@@ -395,7 +381,9 @@ fn the_update_does_not_depend_on_how_passes_are_split() {
         let (split_losses, split) = update(max_rows);
         assert!(distance(&split, &expected) < 1e-6, "{max_rows}");
         for (a, b) in losses.iter().zip(split_losses) {
-            assert!((a.0 - b.0).abs() < 1e-5 && (a.1 - b.1).abs() < 1e-5, "{a:?} {b:?}");
+            for (a, b) in [(a.0, b.0), (a.1, b.1)] {
+                assert!((a - b).abs() < 1e-5 * a.abs(), "{a} {b}");
+            }
         }
     }
 
@@ -416,7 +404,7 @@ fn the_update_does_not_depend_on_how_passes_are_split() {
 fn repeated_runs_and_other_thread_counts_give_the_same_bits() {
     // Wide enough that products are shared out among threads.
     let wide = DecoderConfig { hidden_size: 64, intermediate_size: 160, head_dim: 32, ..config() };
-    let policy = decoder(wide, 9);
+    let policy = decoder(wide, 11);
     let run = |threads, seed| {
         with_threads(threads, || {
             let sampling = DiffusionParams { steps: 3, ..sampling(6) };
@@ -438,7 +426,7 @@ fn repeated_runs_and_other_thread_counts_give_the_same_bits() {
 #[test]
 fn a_supplied_gradient_enters_as_it_is() {
     // d loss / d log p = 1 for one token: the step is the gradient of that log-probability.
-    let policy = decoder(config(), 9);
+    let policy = decoder(config(), 11);
     let pass = Pass { canvas: vec![0, 4, MASK], scored: vec![Scored { column: 2, token: 6 }] };
     let mut learner = Learner::new(policy.clone(), sgd(), constant(0.1 * SGD_EPSILON));
     learner.update(std::slice::from_ref(&pass), 1, |_| (0.0, vec![1.0], ())).unwrap();

@@ -10,9 +10,10 @@ use serde::Serialize;
 use crate::args::DoctorArgs;
 use crate::commands::self_test::{Check, checks};
 use crate::console::{Console, print_json, print_text, table};
+use crate::progress::compact;
 use crate::report::Machine;
 
-/// Instruction sets that speed matters of, in the order of the output.
+/// Instruction sets that decide the speed.
 const FEATURES: [&str; 5] = ["avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16"];
 
 /// Describes the machine, runs the checks and fails if one of them does.
@@ -98,8 +99,8 @@ impl Diagnosis {
             checks.add_row([
                 check.name.to_owned(),
                 if check.ok { "✓" } else { "✗ failed" }.to_owned(),
-                check.problem.clone().unwrap_or_else(|| format!("{:.1e}", check.difference)),
-                format!("{:.0e}", check.allowed),
+                check.problem.clone().unwrap_or_else(|| compact(f64::from(check.difference))),
+                compact(f64::from(check.allowed)),
             ]);
         }
         format!("{}\n\n{}", facts.trim_fmt(), checks.trim_fmt())

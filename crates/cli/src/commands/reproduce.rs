@@ -5,7 +5,6 @@ use crate::console::Console;
 use crate::exit::Interrupted;
 use crate::reproduce::d1;
 use crate::signals;
-use std::path::PathBuf;
 
 pub(crate) fn run(args: &ReproduceArgs, console: &Console) -> anyhow::Result<()> {
     let interrupt = signals::install()?;
@@ -15,8 +14,7 @@ pub(crate) fn run(args: &ReproduceArgs, console: &Console) -> anyhow::Result<()>
     match result {
         // Decoding notices a signal as an error of its own; what was finished is on disk.
         Err(error) if interrupt() && error.downcast_ref::<Interrupted>().is_none() => {
-            let checkpoint = args.out.clone().unwrap_or_else(|| PathBuf::from("runs"));
-            Err(Interrupted { checkpoint }.into())
+            Err(Interrupted { checkpoint: d1::directory(args) }.into())
         }
         other => other,
     }

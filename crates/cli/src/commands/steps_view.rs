@@ -174,7 +174,8 @@ impl<'a> StepsView<'a> {
         }
         self.drawn = 1 + canvas.len();
         for line in std::iter::once(header).chain(canvas) {
-            frame += &format!("{line}\x1b[K\n");
+            // Cleared first: at the end of a full line that would take its last character.
+            frame += &format!("\x1b[2K{line}\n");
         }
         put(&(frame + "\x1b[J\x1b[?7h"));
     }

@@ -12,6 +12,12 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// One line of `calls.jsonl`.
+#[derive(serde::Deserialize)]
+struct Call {
+    seconds: f64,
+}
+
 /// An open run directory.
 pub(crate) struct RunDir {
     path: PathBuf,
@@ -103,6 +109,23 @@ impl RunDir {
             .open(&path)
             .and_then(|mut log| log.write_all(text.as_bytes()))
             .with_context(|| format!("cannot append to {}", path.display()))
+    }
+
+    /// Seconds that earlier calls of the same command spent.
+    pub(crate) fn earlier_seconds(&self) -> anyhow::Result<f64> {
+        let path = self.path.join("calls.jsonl");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0.0),
+            Err(error) => return Err(error).context(format!("cannot read {}", path.display())),
+        };
+        let mut total = 0.0;
+        for line in text.lines() {
+            let call: Call = serde_json::from_str(line)
+                .with_context(|| format!("{} is damaged", path.display()))?;
+            total += call.seconds;
+        }
+        Ok(total)
     }
 
     /// Writes a file beside its name and renames it.

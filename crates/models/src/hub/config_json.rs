@@ -88,6 +88,21 @@ pub fn write_config(config: &DecoderConfig, path: &Path) -> Result<(), Error> {
     })
 }
 
+/// Settings of other models that would change the result if they were passed over.
+fn refuse_unsupported(config: &serde_json::Value) -> Result<(), Error> {
+    for key in ["rope_scaling", "sliding_window", "quantization_config", "attn_logit_softcapping"] {
+        if let Some(value) = config.get(key).filter(|value| !value.is_null()) {
+            let problem = format!("is {value}, which this version does not support");
+            return Err(Error::Config { key, problem });
+        }
+    }
+    if config.get("mlp_bias").is_some_and(|value| value == true) {
+        let problem = "is true, which this version does not support".into();
+        return Err(Error::Config { key: "mlp_bias", problem });
+    }
+    Ok(())
+}
+
 /// Reads `config.json` of a directory that [`write_config`] wrote.
 ///
 /// # Errors
@@ -99,8 +114,10 @@ pub fn read_config(path: &Path) -> Result<DecoderConfig, Error> {
         path: path.into(),
         source,
     })?;
-    let json: ConfigJson =
-        serde_json::from_str(&text).map_err(|source| Error::Json { path: path.into(), source })?;
+    let as_json_error = |source| Error::Json { path: path.into(), source };
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(as_json_error)?;
+    refuse_unsupported(&value)?;
+    let json: ConfigJson = serde_json::from_value(value).map_err(as_json_error)?;
     let qk_norm = match json.model_type.as_str() {
         "llama" | "qwen2" => false,
         "qwen3" => true,

@@ -206,7 +206,7 @@ impl Writer for CountdownWriter {
             }
             Habit::Hasty => {
                 let guess = random_attempt(&drawn.numbers, stream).text();
-                in_format(&[], if stream.chance(0.2) { &solution } else { &guess })
+                in_format(&[], &guess.replace("( ", "").replace(" )", ""))
             }
             Habit::Formless => {
                 format!("<reasoning> {} </reasoning> {solution}", drawn.methodical().join(" "))

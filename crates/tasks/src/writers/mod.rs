@@ -3,8 +3,8 @@
 //! A base model is to reinforcement learning what its corpus made it. This corpus is a mixture of
 //! [`Habit`]s, so that the base model can do more than it usually does: some writers reason and are
 //! right, some reason badly, some answer at once, some miss the format. [`Writer::teacher`] texts are what
-//! supervised fine-tuning sees: always right, in the format, with self-correction, but in both
-//! styles of reasoning.
+//! supervised fine-tuning sees: always right, in the format, with self-correction, in a
+//! chosen mixture of both styles of reasoning.
 //!
 //! All text is words separated by single spaces, so that a word-level tokenizer round-trips it.
 

@@ -5,10 +5,10 @@ use afterthought_random::Stream;
 
 /// Writes about 4x4 Sudoku puzzles over a set of solution grids.
 ///
-/// * methodical, plan word `check`: cells in reading order, each with the digit that row, column and
-///   box leave (and a look ahead where they leave several): always right;
-/// * casual, plan word `scan`: cells in reading order, each with the smallest digit that is missing
-///   in its row and column; boxes are forgotten, and later cells inherit the errors;
+/// * methodical, plan word `check`: drafts the grid with every cell that row, column and box decide
+///   and `x` where they do not, then answers with the solution;
+/// * casual, plan word `scan`: drafts cell by cell the smallest digit that is missing in row and
+///   column, forgets the boxes, and answers with the draft;
 /// * hasty: fills every row with its missing digits in ascending order, ignoring columns and boxes.
 #[derive(Clone, Debug)]
 pub struct SudokuWriter {
@@ -20,7 +20,7 @@ pub struct SudokuWriter {
 
 pub(super) fn words() -> Vec<String> {
     let mut words: Vec<String> =
-        ["sudoku", ":", "check", "scan"].into_iter().map(ToOwned::to_owned).collect();
+        ["sudoku", ":", "check", "scan", "x"].into_iter().map(ToOwned::to_owned).collect();
     words.extend((0..=4).map(|digit| digit.to_string()));
     words.extend((0..16).flat_map(|cell| (1..=4).map(move |digit| step(cell, digit))));
     words
@@ -35,12 +35,13 @@ fn spaced(grid: &Grid) -> String {
     grid.map(|digit| digit.to_string()).join(" ")
 }
 
-/// Digits that stand neither in the row nor the column of an empty cell.
-fn candidates(grid: &Grid, cell: usize) -> Vec<u8> {
+/// Digits that stand neither in the row nor the column of an empty cell nor, if `boxes` are looked
+/// at, in its box.
+fn candidates(grid: &Grid, cell: usize, boxes: bool) -> Vec<u8> {
     let (row, col) = (cell / 4, cell % 4);
     let sees = |other: usize| {
         let (r, c) = (other / 4, other % 4);
-        r == row || c == col
+        r == row || c == col || (boxes && r / 2 == row / 2 && c / 2 == col / 2)
     };
     (1..=4).filter(|digit| !(0..16).any(|other| sees(other) && grid[other] == *digit)).collect()
 }
@@ -54,7 +55,7 @@ fn empty_cells(grid: &Grid) -> Vec<usize> {
 fn casual_grid(givens: &Grid) -> Grid {
     let mut grid = *givens;
     for cell in empty_cells(givens) {
-        grid[cell] = candidates(&grid, cell).first().copied().unwrap_or(1);
+        grid[cell] = candidates(&grid, cell, false).first().copied().unwrap_or(1);
     }
     grid
 }
@@ -72,13 +73,24 @@ fn hasty_grid(givens: &Grid) -> Grid {
     grid
 }
 
-/// The steps that fill `cells` with the digits of `grid`.
-fn steps(cells: &[usize], grid: &Grid) -> Vec<String> {
-    cells.iter().map(|cell| step(*cell, grid[*cell])).collect()
+/// The grid with every empty cell filled that has a single candidate; 0 where there are several.
+fn decided(givens: &Grid) -> Grid {
+    let mut grid = *givens;
+    for cell in empty_cells(givens) {
+        if let [digit] = candidates(givens, cell, true)[..] {
+            grid[cell] = digit;
+        }
+    }
+    grid
 }
 
-fn with_plan(plan: &str, steps: Vec<String>) -> Vec<String> {
-    std::iter::once(plan.to_owned()).chain(steps).collect()
+/// The plan word and the draft of a grid, `x` for what is left open.
+fn draft(plan: &str, grid: &Grid) -> Vec<String> {
+    let cells = grid.iter().map(|digit| match digit {
+        0 => "x".to_owned(),
+        digit => digit.to_string(),
+    });
+    std::iter::once(plan.to_owned()).chain(cells).collect()
 }
 
 impl SudokuWriter {
@@ -97,14 +109,12 @@ impl Writer for SudokuWriter {
     fn corpus(&self, habit: Habit, stream: &mut Stream) -> Result<Written, TaskError> {
         let problem = self.draw(stream)?;
         let (givens, solution) = (problem.givens(), problem.solution());
-        let cells = empty_cells(givens);
-        let methodical = || with_plan("check", steps(&cells, solution));
+        let methodical = || draft("check", &decided(givens));
         let completion = match habit {
             Habit::Methodical => in_format(&methodical(), &spaced(solution)),
             Habit::Casual => {
                 let grid = casual_grid(givens);
-                let reasoning = with_plan("scan", steps(&cells, &grid));
-                in_format(&reasoning, &spaced(&grid))
+                in_format(&draft("scan", &grid), &spaced(&grid))
             }
             Habit::Hasty => in_format(&[], &spaced(&hasty_grid(givens))),
             Habit::Formless => {
@@ -122,15 +132,16 @@ impl Writer for SudokuWriter {
     ) -> Result<Written, TaskError> {
         let problem = self.draw(stream)?;
         let solution = problem.solution();
-        let plan = if stream.chance(methodical) { "check" } else { "scan" };
-        let cells = empty_cells(problem.givens());
-        let mut reasoning = with_plan(plan, steps(&cells, solution));
+        let mut reasoning = match stream.chance(methodical) {
+            true => draft("check", &decided(problem.givens())),
+            false => draft("scan", solution),
+        };
         if stream.chance(correction) {
-            let at = stream.below(cells.len());
-            let cell = cells[at];
+            // One cell of the draft is wrong; it is noticed and put right behind it.
+            let cell = *stream.choose(&empty_cells(problem.givens()));
             let wrong: Vec<u8> = (1..=4).filter(|digit| *digit != solution[cell]).collect();
-            let slip = [step(cell, *stream.choose(&wrong)), "wait".to_owned()];
-            reasoning.splice(at + 1..at + 1, slip);
+            reasoning[1 + cell] = stream.choose(&wrong).to_string();
+            reasoning.extend(["wait".to_owned(), step(cell, solution[cell])]);
         }
         let completion = in_format(&reasoning, &spaced(solution));
         Ok(Written { prompt: problem.prompt(PromptStyle::Compact), completion })

@@ -6,8 +6,9 @@ use afterthought_sampling::diffusion::Rollout;
 /// steps `floor(j T / N)`; every token is scored on the canvas as it stood at the start of the
 /// segment in which it was committed.
 ///
-/// One segment without prompt masking is [`super::OnePass`] without prompt masking; as many
-/// segments as steps give the exact log-probability of the tokens along the trajectory.
+/// One segment without prompt masking is [`super::OnePass`] without prompt masking, EOS that was
+/// filled in rather than predicted left out; as many segments as steps give the exact
+/// log-probability of the tokens along the trajectory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TraceReplay {
     /// `N`; at most the number of decoding steps is used.

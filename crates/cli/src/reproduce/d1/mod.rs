@@ -21,6 +21,7 @@ use afterthought_training::evaluate;
 use measure::{Measured, Results, Variant, measure};
 use recipe::Recipe;
 use stages::{RlLog, Stages, SupervisedLog};
+use std::path::PathBuf;
 use std::time::Instant;
 use world::{TASKS, World};
 
@@ -35,6 +36,17 @@ struct Request<'a> {
     recipe: &'a Recipe,
 }
 
+/// Where a run lives unless `--out` says otherwise.
+pub(crate) fn directory(args: &ReproduceArgs) -> PathBuf {
+    let preset = match args.preset {
+        RunPreset::Laptop => "laptop",
+        RunPreset::Smoke => "smoke",
+    };
+    let ablations = if args.ablations { "-ablations" } else { "" };
+    let default = || format!("runs/d1-{preset}-{}{ablations}", args.seed).into();
+    args.out.clone().unwrap_or_else(default)
+}
+
 /// Runs the experiment, or continues it behind its last finished stage.
 pub(crate) fn run(
     args: &ReproduceArgs,
@@ -47,8 +59,7 @@ pub(crate) fn run(
         RunPreset::Smoke => "smoke",
     };
     let recipe = Recipe::preset(args.preset)?;
-    let directory =
-        args.out.clone().unwrap_or_else(|| format!("runs/d1-{preset}-{}", args.seed).into());
+    let directory = directory(args);
     let request = Request {
         command: "reproduce d1",
         version: env!("CARGO_PKG_VERSION"),
@@ -58,8 +69,23 @@ pub(crate) fn run(
         recipe: &recipe,
     };
     let run = RunDir::open(&directory, &request)?;
+    let result = perform(args, preset, console, interrupt, &run, recipe.clone(), begun);
+    // Whatever happened, the time was spent: a later call that continues adds to it.
+    run.log("calls.jsonl", &serde_json::json!({"seconds": begun.elapsed().as_secs_f64()}))?;
+    result
+}
+
+fn perform(
+    args: &ReproduceArgs,
+    preset: &str,
+    console: &Console,
+    interrupt: &dyn Fn() -> bool,
+    run: &RunDir,
+    recipe: Recipe,
+    begun: Instant,
+) -> anyhow::Result<()> {
     let world = World::new(recipe.clone(), args.seed)?;
-    let stages = Stages { world: &world, run: &run, interrupt };
+    let stages = Stages { world: &world, run, interrupt };
     let settings = if args.ablations { ablations::settings(&stages) } else { Vec::new() };
     let mut plan = Plan::new(console, &plan(&recipe, &settings));
     let mut experiment = Experiment { console, stages: &stages, plan: &mut plan };
@@ -79,11 +105,11 @@ pub(crate) fn run(
     };
 
     let mut report = Report::new("reproduce d1", preset, args.seed);
-    let logs = [("base", read_log(&run, "base")?), ("sft", read_log(&run, "sft")?)];
+    let logs = [("base", read_log(run, "base")?), ("sft", read_log(run, "sft")?)];
     let supervised: Vec<(&str, &SupervisedLog)> = logs.iter().map(|(n, log)| (*n, log)).collect();
     let mut curves = Vec::new();
     for (variant, task, _) in &tuned {
-        let log: RlLog = read_log(&run, &variant.model(*task))?;
+        let log: RlLog = read_log(run, &variant.model(*task))?;
         curves.push((*variant, *task, log));
     }
     document::fill(&mut report, &world, &results, &supervised, &curves, ablations.as_deref())?;
@@ -98,8 +124,8 @@ pub(crate) fn run(
          diffu-GRPO from both, after d1 (arXiv 2504.12216)."
             .into(),
     );
-    write_samples(&run, &results)?;
-    report.elapsed_s = elapsed(&run, begun.elapsed().as_secs_f64())?;
+    write_samples(run, &results)?;
+    report.elapsed_s = run.earlier_seconds()? + begun.elapsed().as_secs_f64();
     report.write(run.path())?;
     if args.json {
         crate::console::print_json(&report)?;
@@ -284,21 +310,6 @@ fn show(
 
 fn read_log<T: serde::de::DeserializeOwned>(run: &RunDir, stage: &str) -> anyhow::Result<T> {
     run.finished(stage)?.ok_or_else(|| anyhow::anyhow!("stage {stage} left no log"))
-}
-
-/// Seconds over all calls that made this run.
-fn elapsed(run: &RunDir, this_call: f64) -> anyhow::Result<f64> {
-    let mut total = 0.0;
-    for stage in ["base", "sft"] {
-        total += read_log::<SupervisedLog>(run, stage)?.seconds;
-    }
-    for task in TASKS {
-        for variant in [Variant::DiffuGrpo, Variant::D1] {
-            total += read_log::<RlLog>(run, &variant.model(task))?.seconds;
-        }
-    }
-    // A call that continued an earlier one took less time than the stages together.
-    Ok(total.max(this_call))
 }
 
 /// Every test completion of every variant.

@@ -38,11 +38,19 @@ pub(crate) struct Model {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Corpus {
+    pub(crate) windows: Vec<usize>,
+    pub(crate) sudoku: Habits,
+    pub(crate) countdown: Habits,
+}
+
+/// Shares of the corpus's writers.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Habits {
     pub(crate) methodical: f64,
     pub(crate) casual: f64,
     pub(crate) hasty: f64,
     pub(crate) formless: f64,
-    pub(crate) windows: Vec<usize>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -208,9 +216,10 @@ mod tests {
         for preset in [RunPreset::Laptop, RunPreset::Smoke] {
             let recipe = Recipe::preset(preset).unwrap();
             assert!(recipe.evaluation.lengths.contains(&recipe.rl.gen_length));
-            let shares = &recipe.corpus;
-            let sum = shares.methodical + shares.casual + shares.hasty + shares.formless;
-            assert!((sum - 1.0).abs() < 1e-9);
+            for shares in [recipe.corpus.sudoku, recipe.corpus.countdown] {
+                let sum = shares.methodical + shares.casual + shares.hasty + shares.formless;
+                assert!((sum - 1.0).abs() < 1e-9);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::recipe::{Rl, adamw};
 use super::world::World;
+use crate::commands::generation_config::GenerationConfig;
 use crate::progress::Progress;
 use crate::reproduce::run_dir::RunDir;
 use afterthought_models::{Decoder, hub};
@@ -90,6 +91,15 @@ impl Stages<'_> {
             std::fs::remove_dir_all(&directory)?;
         }
         hub::save(decoder, self.world.format.tokenizer.as_bytes(), &directory)?;
+        let params = self.world.decoding(self.world.recipe.rl.gen_length, 0.0);
+        GenerationConfig {
+            gen_length: Some(params.gen_length),
+            block_length: Some(params.block_length),
+            steps: Some(params.steps),
+            temperature: Some(params.temperature),
+            ..GenerationConfig::default()
+        }
+        .write(&directory)?;
         self.run.finish(name, log)
     }
 
@@ -115,7 +125,7 @@ impl Stages<'_> {
                     .map(|index| {
                         let mut stream = Stream::new(world.seed, "corpus", step, index);
                         let task = super::world::TASKS[index as usize % 2];
-                        let habit = world.habit(&mut stream);
+                        let habit = world.habit(task, &mut stream);
                         world.example(&world.train.of(task).corpus(habit, &mut stream)?, window)
                     })
                     .collect()

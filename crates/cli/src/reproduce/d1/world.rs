@@ -139,12 +139,13 @@ impl World {
     }
 
     /// A habit drawn with the corpus's shares.
-    pub(crate) fn habit(&self, stream: &mut Stream) -> Habit {
+    pub(crate) fn habit(&self, task: TaskName, stream: &mut Stream) -> Habit {
         let corpus = &self.recipe.corpus;
+        let habits = if task == TaskName::Sudoku { corpus.sudoku } else { corpus.countdown };
         let shares = [
-            (Habit::Methodical, corpus.methodical),
-            (Habit::Casual, corpus.casual),
-            (Habit::Hasty, corpus.hasty),
+            (Habit::Methodical, habits.methodical),
+            (Habit::Casual, habits.casual),
+            (Habit::Hasty, habits.hasty),
         ];
         let mut point = stream.uniform();
         for (habit, share) in shares {

@@ -17,6 +17,7 @@ mod flex;
 pub mod functions;
 mod ops;
 mod optimizer;
+mod precision;
 
 pub use attention::{AttentionSpec, RotaryTable};
 pub use functions::{
@@ -24,3 +25,4 @@ pub use functions::{
 };
 pub use ops::{KernelGradients, KernelOps};
 pub use optimizer::{AdamWStep, adamw, sum_of_squares};
+pub use precision::{Bf16Unsupported, Precision, precision, set_precision};

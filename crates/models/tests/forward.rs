@@ -56,7 +56,7 @@ fn padding_and_neighbours_change_nothing() {
         let decoder = decoder(config, 2);
         let rows = rows(&[5, 12, 1, 8], 4);
         let alone: Vec<f32> =
-            rows.iter().flat_map(|row| logits(&decoder, &[row.clone()])).collect();
+            rows.iter().flat_map(|row| logits(&decoder, std::slice::from_ref(row))).collect();
         for pad in [0, MASK] {
             let batch = Batch::from_rows(&rows, pad).unwrap();
             let positions = real_positions(&batch);

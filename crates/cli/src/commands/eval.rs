@@ -114,7 +114,7 @@ fn encode(
     format: &PromptFormat,
     problems: &[Box<dyn Problem>],
 ) -> anyhow::Result<Vec<Vec<u32>>> {
-    let encode = |(index, problem): (usize, &Box<dyn Problem>)| {
+    let encode = |(index, problem): (usize, &dyn Problem)| {
         let text = problem.prompt(format.style);
         let name = match format.style {
             PromptStyle::Compact => format!("item {index}, prompt {text:?}"),
@@ -122,7 +122,7 @@ fn encode(
         };
         loaded.encode(format, &text, &name)
     };
-    problems.iter().enumerate().map(encode).collect()
+    problems.iter().map(AsRef::as_ref).enumerate().map(encode).collect()
 }
 
 /// A line of `--out`.

@@ -124,8 +124,7 @@ mod tests {
         ] {
             let keys = |split| -> BTreeSet<String> {
                 let problems = problems(&wanted(task, split, numbers), 300).unwrap();
-                let key = |problem: &Box<dyn Problem>| problem.record()[key].to_string();
-                problems.iter().map(key).collect()
+                problems.iter().map(|problem| problem.record()[key].to_string()).collect()
             };
             let [train, validation, test] =
                 [Split::Train, Split::Validation, Split::Test].map(keys);

@@ -2,6 +2,7 @@
 
 pub(crate) mod adamw;
 pub(crate) mod attention;
+pub(crate) mod bf16;
 pub(crate) mod buffer;
 pub(crate) mod embedding;
 pub(crate) mod linear;

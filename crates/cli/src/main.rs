@@ -13,11 +13,12 @@ mod signals;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use afterthought_kernels::{Precision, set_precision};
 use clap::Parser;
 
-use crate::args::{Cli, Command, DataCommand, ModelCommand};
+use crate::args::{Cli, Command, DataCommand, ModelCommand, PrecisionChoice};
 use crate::console::Console;
-use crate::exit::{Exit, exit_of, explain};
+use crate::exit::{Exit, UsageError, exit_of, explain};
 
 /// Small tensors come and go by the million: page faults of the system allocator cost a tenth of a
 /// training step.
@@ -36,13 +37,40 @@ fn main() -> ExitCode {
         }
     };
     let console = Console::new(cli.global.quiet, cli.global.color);
-    match dispatch(cli.command, &console) {
+    let (global, command) = (cli.global, cli.command);
+    let run = || {
+        choose_precision(global.precision)?;
+        dispatch(command, &console)
+    };
+    match in_pool(run) {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             let _ = io::stderr().write_all(explain(&error, console.color()).as_bytes());
             exit_of(&error).into()
         }
     }
+}
+
+/// Runs a command on a thread of the pool that its kernels use: handing each of the many small
+/// operations from outside to a sleeping pool costs more than some of them take.
+fn in_pool(run: impl FnOnce() -> anyhow::Result<()> + Send) -> anyhow::Result<()> {
+    match rayon::ThreadPoolBuilder::new().build() {
+        Ok(pool) => pool.install(run),
+        // The system refuses threads; the kernels' own pool may say so better.
+        Err(_) => run(),
+    }
+}
+
+fn choose_precision(choice: PrecisionChoice) -> anyhow::Result<()> {
+    let precision = match choice {
+        PrecisionChoice::Auto => Precision::fastest(),
+        PrecisionChoice::F32 => Precision::F32,
+        PrecisionChoice::Bf16 => Precision::Bf16,
+    };
+    set_precision(precision).map_err(|cause| {
+        UsageError::caused_by("--precision bf16 cannot be used", cause).hint("use --precision f32")
+    })?;
+    Ok(())
 }
 
 fn dispatch(command: Command, console: &Console) -> anyhow::Result<()> {

@@ -97,11 +97,6 @@ impl Progress {
         Self { console, label, total, begun, plan, bar, state }
     }
 
-    /// Sets the number of steps done.
-    pub(crate) fn set(&self, done: u64) {
-        self.update(|state| state.done = done);
-    }
-
     /// Adds to the number of steps done.
     pub(crate) fn inc(&self, steps: u64) {
         self.update(|state| state.done += steps);
@@ -342,7 +337,7 @@ mod tests {
         let progress = plan.start(100);
         for step in 0..=100 {
             progress.metric("loss", 0.5321);
-            progress.set(step);
+            progress.inc(1);
         }
         progress.finish();
         let lines = buffer.lines();
@@ -371,7 +366,7 @@ mod tests {
     fn an_early_stop_is_not_called_done() {
         let buffer = Buffer::default();
         let progress = Progress::single(&buffer.console(false, NEVER), "rollouts", 10);
-        progress.set(3);
+        progress.inc(3);
         drop(progress);
         assert!(buffer.lines()[1].starts_with("rollouts: stopped at 3/10 after "));
     }

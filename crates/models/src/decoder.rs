@@ -7,6 +7,9 @@ use afterthought_random::Stream;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
 
+/// Gives the values of a tensor by its name and shape.
+pub type WeightSource<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, Error> + 'a;
+
 /// A transformer that turns token ids into logits: embedding, pre-norm blocks, final norm, head.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -28,7 +31,7 @@ impl Decoder {
     pub fn build(
         config: DecoderConfig,
         device: &Device,
-        weight: &mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, Error>,
+        weight: &mut WeightSource<'_>,
     ) -> Result<Self, Error> {
         config.validate()?;
         let mut loader = Loader { weight, device };
@@ -211,7 +214,7 @@ impl Decoder {
 
 /// Turns named weights into parameters.
 struct Loader<'a> {
-    weight: &'a mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, Error>,
+    weight: &'a mut WeightSource<'a>,
     device: &'a Device,
 }
 

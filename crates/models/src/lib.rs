@@ -15,7 +15,7 @@ mod parameter;
 
 pub use batch::Batch;
 pub use config::DecoderConfig;
-pub use decoder::Decoder;
+pub use decoder::{Decoder, WeightSource};
 pub use error::Error;
 pub use linear::Linear;
 pub use parameter::{Parameter, ParameterVisitor};

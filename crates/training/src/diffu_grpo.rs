@@ -74,6 +74,7 @@ impl DiffuGrpo {
         step: u64,
         interrupt: &dyn Fn() -> bool,
     ) -> Result<GrpoMetrics, Error> {
+        self.check()?;
         let rollouts = self.roll_out(learner.decoder(), problems, format, step, interrupt)?;
         let mut rewards = Vec::with_capacity(rollouts.len());
         for (rollout, problem) in rollouts.iter().zip(self.repeated(problems)) {
@@ -102,6 +103,20 @@ impl DiffuGrpo {
             step,
         )?;
         Ok(self.metrics(&rollouts, rewards, &advantages, inner, format.eos))
+    }
+
+    /// Estimators score under the plain model with the mask excluded; rollouts must be drawn from
+    /// the same distribution.
+    fn check(&self) -> Result<(), Error> {
+        if self.sampling.cfg_scale != 0.0 {
+            let problem = format!("is {}; rollouts must not be guided", self.sampling.cfg_scale);
+            return Err(Error::Setting { key: "cfg_scale", problem });
+        }
+        if !self.sampling.suppress.is_empty() {
+            let problem = "is not empty; rollouts must not ban tokens".into();
+            return Err(Error::Setting { key: "suppress", problem });
+        }
+        Ok(())
     }
 
     fn repeated<'a>(
@@ -215,7 +230,8 @@ impl DiffuGrpo {
         let variance = mean(&mut rewards.iter().map(|r| (r - reward).powi(2)));
         let updates = inner.len();
         let over_updates = |value: &dyn Fn(&PolicyLoss) -> f64| {
-            inner.iter().map(|(loss, _)| value(loss)).sum::<f64>() / updates.max(1) as f64
+            inner.iter().map(|(loss, _)| value(loss)).fold(0.0, |sum, v| sum + v)
+                / updates.max(1) as f64
         };
         GrpoMetrics {
             reward,

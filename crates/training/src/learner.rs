@@ -83,6 +83,9 @@ impl Learner {
         loss: impl FnOnce(&[f32]) -> (f64, Vec<f64>, T),
     ) -> Result<(Update, T), Error> {
         let max_rows = max_rows.max(1);
+        if self.decoder.parameter_counts().1 == 0 {
+            return Err(Error::Empty("trainable parameters"));
+        }
         let tracked = self.decoder.tracked();
         let (value, extra, gradients);
         if passes.len() <= max_rows {

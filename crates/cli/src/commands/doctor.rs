@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use afterthought_kernels::has_fused_kernels;
+use afterthought_kernels::{has_fused_kernels, precision};
 use burn::tensor::Device;
 use serde::Serialize;
 
@@ -45,6 +45,8 @@ struct Diagnosis {
     disk_free_bytes: Option<u64>,
     /// Whether the fused kernels run here, or the composed operations in their place.
     fused_kernels: bool,
+    /// Of the products of linear layers.
+    precision: String,
     checks: Vec<Check>,
     ok: bool,
 }
@@ -58,6 +60,7 @@ impl Diagnosis {
             memory_available_bytes: memory_available(),
             disk_free_bytes: disk_free(),
             fused_kernels: has_fused_kernels(&Device::flex()),
+            precision: format!("{:?}", precision()).to_lowercase(),
             ok: checks.iter().all(|check| check.ok),
             checks,
         }
@@ -84,7 +87,7 @@ impl Diagnosis {
             true => "fused",
             false => "composed",
         };
-        fact("kernels", kernels.to_owned());
+        fact("kernels", format!("{kernels}, products in {}", self.precision));
         fact(
             "memory",
             format!(

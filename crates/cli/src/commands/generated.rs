@@ -11,14 +11,15 @@ use afterthought_tasks::{Problem, TaskError};
 use crate::args::{GeneratedTask, Split};
 use crate::exit::UsageError;
 
-/// Empty cells of a Sudoku when nobody says.
-const EMPTIES: RangeInclusive<usize> = 6..=8;
+/// Empty cells of a Sudoku when nobody says; as in the laptop recipe, so that what `reproduce`
+/// trains meets the problems it was trained for.
+const EMPTIES: usize = 6;
 /// Most empty cells that leave a 4x4 Sudoku with one solution.
 const MOST_EMPTIES: usize = 12;
 /// Numbers of a Countdown problem when nobody says; also the count that laptop-sized problems have.
 const NUMBERS: usize = 3;
-/// Targets of laptop-sized Countdown problems, whose numbers are 1-9.
-const TARGETS: RangeInclusive<u64> = 10..=60;
+/// Targets of laptop-sized Countdown problems, whose numbers are 1-9; as in the laptop recipe.
+const TARGETS: RangeInclusive<u64> = 10..=40;
 
 /// What problems to make.
 #[derive(Clone, Copy, Debug)]
@@ -59,9 +60,9 @@ fn source(wanted: &Wanted) -> Result<Source, UsageError> {
             Err(UsageError::new("--empties belongs to sudoku, not to countdown"))
         }
         (GeneratedTask::Sudoku, empties, None) => {
-            let empties = empties.map_or(EMPTIES, |empties| empties..=empties);
-            if *empties.end() == 0 || *empties.end() > MOST_EMPTIES {
-                let message = format!("--empties is {}", empties.end());
+            let empties = empties.unwrap_or(EMPTIES);
+            if empties == 0 || empties > MOST_EMPTIES {
+                let message = format!("--empties is {empties}");
                 let hint = format!("a 4x4 Sudoku has 1 to {MOST_EMPTIES} empty cells");
                 return Err(UsageError::new(message).hint(hint));
             }
@@ -71,7 +72,7 @@ fn source(wanted: &Wanted) -> Result<Source, UsageError> {
                 Split::Validation => validation,
                 Split::Test => test,
             };
-            let writer = SudokuWriter { grids, empties };
+            let writer = SudokuWriter { grids, empties: empties..=empties };
             Ok(Box::new(move |stream| writer.problem(stream)))
         }
         (GeneratedTask::Countdown, None, None | Some(NUMBERS)) => {
@@ -131,6 +132,16 @@ mod tests {
             assert!(train.is_disjoint(&test) && train.is_disjoint(&validation));
             assert!(validation.is_disjoint(&test) && test.len() > 40);
         }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_laptop_recipe() {
+        let recipe = include_str!("../../../../recipes/d1/laptop.toml");
+        let recipe: toml::Value = toml::from_str(recipe).unwrap();
+        assert_eq!(recipe["sudoku"]["empties"].as_integer(), Some(EMPTIES as i64));
+        let targets = recipe["countdown"]["targets"].as_array().unwrap();
+        let ends: Vec<i64> = targets.iter().map(|end| end.as_integer().unwrap()).collect();
+        assert_eq!(ends, [*TARGETS.start() as i64, *TARGETS.end() as i64]);
     }
 
     #[test]

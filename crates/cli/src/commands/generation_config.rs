@@ -64,7 +64,6 @@ impl GenerationConfig {
     ///
     /// # Errors
     /// The file cannot be written.
-    #[allow(dead_code, reason = "the papers' experiments write it")]
     pub(crate) fn write(&self, model: &Path) -> anyhow::Result<()> {
         let path = path_in(model);
         let text = serde_json::to_string_pretty(self)? + "\n";

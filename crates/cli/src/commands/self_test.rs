@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use afterthought_kernels::{AttentionSpec, RotaryTable, composed, functions};
+use afterthought_kernels::{
+    AttentionSpec, Precision, RotaryTable, composed, functions, precision, set_precision,
+};
 use afterthought_models::{Batch, Decoder, DecoderConfig, hub};
 use afterthought_random::Stream;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -26,10 +28,49 @@ pub(crate) struct Check {
     pub(crate) problem: Option<String>,
 }
 
-/// Runs every check.
+/// Runs every check. f32 is checked whatever the precision in use, bf16 where the processor has it.
 pub(crate) fn checks() -> Vec<Check> {
     let device = Device::flex();
-    let matrix = |rows: usize, cols: usize, salt: u64| random(rows, cols, salt, &device);
+    let mut checks = at(Precision::F32, || f32_checks(&device));
+    if Precision::fastest() == Precision::Bf16 {
+        checks.push(at(Precision::Bf16, || bf16_check(&device)));
+    }
+    checks
+}
+
+/// Does something at a precision and goes back to the one before.
+fn at<T>(wanted: Precision, work: impl FnOnce() -> T) -> T {
+    let before = precision();
+    // Both precisions are known to be supported: f32 always is, the others were chosen or asked for.
+    let _ = set_precision(wanted);
+    let result = work();
+    let _ = set_precision(before);
+    result
+}
+
+/// The bf16 product against the f32 product of factors that were rounded beforehand: products of
+/// two bf16 numbers are exact in f32, so only the order of the sums differs.
+fn bf16_check(device: &Device) -> Check {
+    let (x, weight) = (values(37 * 48, 1), values(80 * 48, 3));
+    let matrix = |values: &[f32]| {
+        let shape = [values.len() / 48, 48];
+        Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), device)
+    };
+    let bf16 = functions::linear(matrix(&x), matrix(&weight));
+    let [x, weight] = [x, weight].map(|values| values.into_iter().map(to_bf16).collect::<Vec<_>>());
+    let rounded = composed::linear(matrix(&x), matrix(&weight));
+    check("linear, bf16", difference(&bf16, &rounded), ROUNDING)
+}
+
+/// The nearest bf16, ties to even, of a finite value.
+fn to_bf16(value: f32) -> f32 {
+    let bits = value.to_bits();
+    let up = 0x7fff + (bits >> 16 & 1);
+    f32::from_bits(bits.wrapping_add(up) & 0xffff_0000)
+}
+
+fn f32_checks(device: &Device) -> Vec<Check> {
+    let matrix = |rows: usize, cols: usize, salt: u64| random(rows, cols, salt, device);
     let vector = |width: usize, salt: u64| matrix(1, width, salt).reshape([width]);
     let compare = |name, fused: Tensor<2>, composed: Tensor<2>| {
         check(name, difference(&fused, &composed), ROUNDING)
@@ -86,7 +127,7 @@ pub(crate) fn checks() -> Vec<Check> {
             )),
             column(composed::token_log_prob(x, table, &targets, &banned)),
         ),
-        check("model files", round_trip(&device), 0.0),
+        check("model files", round_trip(device), 0.0),
     ]
 }
 
@@ -107,9 +148,13 @@ fn check(name: &'static str, difference: Result<f32, String>, allowed: f32) -> C
 }
 
 fn random(rows: usize, cols: usize, salt: u64, device: &Device) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(values(rows * cols, salt), [rows, cols]), device)
+}
+
+/// Standard normal values.
+fn values(count: usize, salt: u64) -> Vec<f32> {
     let mut stream = Stream::new(0, "self-test", 0, salt);
-    let values: Vec<f32> = (0..rows * cols).map(|_| stream.normal() as f32).collect();
-    Tensor::from_data(TensorData::new(values, [rows, cols]), device)
+    (0..count).map(|_| stream.normal() as f32).collect()
 }
 
 fn difference(left: &Tensor<2>, right: &Tensor<2>) -> Result<f32, String> {
@@ -166,6 +211,16 @@ fn round_trip(device: &Device) -> Result<f32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounding_goes_to_the_nearest_and_then_to_even() {
+        // bf16 keeps 7 bits behind the leading one: steps of 2^-7 at 1.
+        let step = 1.0 / 128.0;
+        let near = [1.0, 1.0 + 0.4 * step, 1.0 + 0.6 * step, 1.0 + 0.5 * step, 1.0 + 1.5 * step];
+        let expected = [1.0, 1.0, 1.0 + step, 1.0, 1.0 + 2.0 * step];
+        assert_eq!(near.map(to_bf16), expected);
+        assert_eq!(near.map(|value| to_bf16(-value)), expected.map(|value| -value));
+    }
 
     #[test]
     fn a_broken_kernel_does_not_pass() {

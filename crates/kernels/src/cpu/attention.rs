@@ -5,7 +5,7 @@
 use super::buffer::unfilled;
 use super::matmul::{Matrix, MatrixMut, Threads, Write, matmul};
 use super::rope::{rotate_rows, rotate_rows_back};
-use super::simd::{dot, exp_shifted_in_place, max, vectorised};
+use super::simd::{LANES, dot, exp_shifted_in_place, max, vectorised};
 use crate::attention::AttentionSpec;
 use rayon::prelude::*;
 
@@ -84,7 +84,8 @@ fn forward_row(
     }
     let mut keys = unfilled(length * dim);
     let mut queries = unfilled(length * dim);
-    let mut scores = unfilled(length * length);
+    let stride = score_stride(length);
+    let mut scores = unfilled(length * stride);
     for kv_head in 0..spec.kv_heads {
         load_head(&mut keys, &k[kv_head * dim..], kv_stride, spec);
         let values = Matrix::new(&v[kv_head * dim..], length, dim, kv_stride);
@@ -95,12 +96,17 @@ fn forward_row(
                 MatrixMut::new(&mut output[head * dim..], length, dim, q_stride),
                 Write::Replace,
                 1.0,
-                Matrix::new(&scores, length, length, length),
+                Matrix::new(&scores, length, length, stride),
                 values,
                 Threads::One,
             );
         }
     }
+}
+
+/// Row stride of a matrix of scores: whole vectors, so that no row has a remainder.
+fn score_stride(length: usize) -> usize {
+    length.next_multiple_of(LANES)
 }
 
 /// Query heads that share one key/value head.
@@ -119,7 +125,7 @@ fn probabilities(
 ) {
     let dim = spec.head_dim;
     matmul(
-        MatrixMut::new(scores, length, length, length),
+        MatrixMut::new(scores, length, length, score_stride(length)),
         Write::Replace,
         spec.scale(),
         Matrix::new(queries, length, dim, dim),
@@ -130,16 +136,19 @@ fn probabilities(
 }
 
 vectorised! {
+    /// Softmax over the visible keys of each row; everything else in the row becomes 0.
     fn softmax_rows(scores: &mut [f32], length: usize, causal: bool) {
-        for (query, row) in scores.chunks_exact_mut(length).enumerate() {
+        let stride = length.next_multiple_of(LANES);
+        for (query, row) in scores.chunks_exact_mut(stride).enumerate() {
             let visible = if causal { query + 1 } else { length };
-            let (row, hidden) = row.split_at_mut(visible);
-            hidden.fill(0.0);
+            row[visible..].fill(f32::NEG_INFINITY);
             let largest = max(row);
+            // Hidden keys add e^-87 each to the sum: nothing in f32.
             let scale = 1.0 / exp_shifted_in_place(row, largest);
             for value in row.iter_mut() {
                 *value *= scale;
             }
+            row[visible..].fill(0.0);
         }
     }
 }
@@ -147,7 +156,9 @@ vectorised! {
 vectorised! {
     /// `p * (dp - sum(p dp)) * scale`, row by row, into `grad` (which holds `dp`).
     fn softmax_gradient_rows(grad: &mut [f32], probabilities: &[f32], length: usize, scale: f32) {
-        for (grad, p) in grad.chunks_exact_mut(length).zip(probabilities.chunks_exact(length)) {
+        let stride = length.next_multiple_of(LANES);
+        for (grad, p) in grad.chunks_exact_mut(stride).zip(probabilities.chunks_exact(stride)) {
+            grad[length..].fill(0.0);
             let inner = dot(grad, p);
             for (grad, p) in grad.iter_mut().zip(p) {
                 *grad = p * (*grad - inner) * scale;
@@ -199,8 +210,9 @@ fn backward_row(
     let mut queries = unfilled(length * dim);
     let mut grad_keys = unfilled(length * dim);
     let mut grad_queries = unfilled(length * dim);
-    let mut scores = unfilled(length * length);
-    let mut grad_scores = unfilled(length * length);
+    let stride = score_stride(length);
+    let mut scores = unfilled(length * stride);
+    let mut grad_scores = unfilled(length * stride);
     for kv_head in 0..spec.kv_heads {
         load_head(&mut keys, &k[kv_head * dim..], kv_stride, spec);
         let values = Matrix::new(&v[kv_head * dim..], length, dim, kv_stride);
@@ -213,12 +225,12 @@ fn backward_row(
                 MatrixMut::new(&mut grad_v[kv_head * dim..], length, dim, kv_stride),
                 into,
                 1.0,
-                Matrix::new(&scores, length, length, length).t(),
+                Matrix::new(&scores, length, length, stride).t(),
                 grad,
                 Threads::One,
             );
             matmul(
-                MatrixMut::new(&mut grad_scores, length, length, length),
+                MatrixMut::new(&mut grad_scores, length, length, stride),
                 Write::Replace,
                 1.0,
                 grad,
@@ -230,7 +242,7 @@ fn backward_row(
                 MatrixMut::new(&mut grad_queries, length, dim, dim),
                 Write::Replace,
                 1.0,
-                Matrix::new(&grad_scores, length, length, length),
+                Matrix::new(&grad_scores, length, length, stride),
                 Matrix::new(&keys, length, dim, dim),
                 Threads::One,
             );
@@ -239,7 +251,7 @@ fn backward_row(
                 MatrixMut::new(&mut grad_keys, length, dim, dim),
                 into,
                 1.0,
-                Matrix::new(&grad_scores, length, length, length).t(),
+                Matrix::new(&grad_scores, length, length, stride).t(),
                 Matrix::new(&queries, length, dim, dim),
                 Threads::One,
             );

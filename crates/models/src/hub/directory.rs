@@ -35,10 +35,12 @@ pub fn save(decoder: &Decoder, tokenizer_json: &[u8], directory: &Path) -> Resul
         _ => Path::new("."),
     };
     fs::create_dir_all(parent).map_err(io("create", parent))?;
-    let staging = tempfile::Builder::new()
-        .prefix(".afterthought-model-")
-        .tempdir_in(parent)
-        .map_err(io("create a directory in", parent))?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".afterthought-model-");
+    // Temporary directories are private by default; a model is an ordinary one (less the umask).
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let staging = builder.tempdir_in(parent).map_err(io("create a directory in", parent))?;
     write_config(decoder.config(), &staging.path().join("config.json"))?;
     write_weights(decoder, &staging.path().join(WEIGHTS))?;
     let tokenizer = staging.path().join("tokenizer.json");

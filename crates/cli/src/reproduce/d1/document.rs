@@ -225,6 +225,8 @@ pub(crate) fn fill(
     }
     if let serde_json::Value::Object(recipe) = serde_json::to_value(&world.recipe)? {
         report.recipe = recipe;
+        let precision = format!("{:?}", afterthought_kernels::precision()).to_lowercase();
+        report.recipe.insert("precision".into(), precision.into());
     }
     Ok(())
 }

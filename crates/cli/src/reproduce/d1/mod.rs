@@ -33,6 +33,8 @@ struct Request<'a> {
     preset: &'static str,
     seed: u64,
     ablations: bool,
+    /// Another precision gives other numbers.
+    precision: String,
     recipe: &'a Recipe,
 }
 
@@ -66,6 +68,7 @@ pub(crate) fn run(
         preset,
         seed: args.seed,
         ablations: args.ablations,
+        precision: format!("{:?}", afterthought_kernels::precision()).to_lowercase(),
         recipe: &recipe,
     };
     let run = RunDir::open(&directory, &request)?;

@@ -35,7 +35,7 @@ mod tests {
     #[test]
     fn ties_go_to_the_lowest_position() {
         let confidences = [0.5, 0.9, 0.5, 0.9, 0.1];
-        assert_eq!(most_confident(&confidences, 0), []);
+        assert!(most_confident(&confidences, 0).is_empty());
         assert_eq!(most_confident(&confidences, 1), [1]);
         assert_eq!(most_confident(&confidences, 3), [0, 1, 3]);
         assert_eq!(most_confident(&confidences, 4), [0, 1, 2, 3]);
@@ -48,6 +48,6 @@ mod tests {
         let confidences = [0.25, 0.5, 1.0];
         assert_eq!(above_threshold(&confidences, 0.5), [1, 2]);
         assert_eq!(above_threshold(&confidences, 0.0), [0, 1, 2]);
-        assert_eq!(above_threshold(&[], 0.5), []);
+        assert!(above_threshold(&[], 0.5).is_empty());
     }
 }

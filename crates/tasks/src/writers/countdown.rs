@@ -6,14 +6,14 @@ use afterthought_random::Stream;
 pub use crate::countdown::Part;
 
 /// Largest number that the word-level vocabulary has.
-const LARGEST: i64 = 99;
+const LARGEST: i64 = 100;
 
-/// Writes about Countdown problems of three numbers 1-9.
+/// Writes about Countdown problems of three numbers 1-10.
 ///
 /// Solutions have the form `( a op b ) op c`.
 /// * methodical, plan word `work`: for each number `c` in turn, what the other two would have to
-///   make (`T - c`, `T + c`, `T / c`, `x` where impossible) and what they do make (sum,
-///   difference, product); stops at the first match;
+///   make (`T - c`, `T + c`, `T / c`, `x` where impossible), what they do make (sum, difference,
+///   product), and the value that is in both lists, `x` if none is; stops at the first match;
 /// * casual, plan word `try`: computes one or two expressions at random and answers with a hit or
 ///   else with the last one;
 /// * hasty: answers with a random expression of the right numbers and forgets the parentheses.
@@ -78,7 +78,7 @@ fn split_at(numbers: &[i64; 3], index: usize) -> (i64, (i64, i64)) {
 fn needs(target: i64, last: i64) -> [Option<i64>; 3] {
     [
         (target > last).then(|| target - last),
-        Some(target + last),
+        (target + last <= LARGEST).then(|| target + last),
         (target % last == 0).then(|| target / last),
     ]
 }
@@ -104,14 +104,18 @@ pub fn is_writable(numbers: &[u64], target: u64) -> bool {
     first_solution(&numbers.map(|n| n as i64), target as i64).is_some()
 }
 
-/// `c  T-c T+c T/c  a+b a-b a*b` for the number at `index`.
+/// `c  T-c T+c T/c  a+b a-b a*b  match` for the number at `index`.
 fn work(numbers: &[i64; 3], target: i64, index: usize) -> Vec<String> {
     let (last, (a, b)) = split_at(numbers, index);
+    let needs = needs(target, last);
+    let made = OPERATIONS.map(|operation| apply(operation, a, b));
+    // In the order of the needs, as the solution is chosen.
+    let matched = needs.into_iter().flatten().find(|need| made.contains(need));
+    let word = |value: Option<i64>| value.map_or_else(|| "x".to_owned(), |n| n.to_string());
     let mut words = vec![last.to_string()];
-    words.extend(
-        needs(target, last).map(|need| need.map_or_else(|| "x".to_owned(), |n| n.to_string())),
-    );
-    words.extend(OPERATIONS.map(|operation| apply(operation, a, b).to_string()));
+    words.extend(needs.map(word));
+    words.extend(made.map(|value| value.to_string()));
+    words.push(word(matched));
     words
 }
 
@@ -156,7 +160,7 @@ impl CountdownWriter {
     fn draw(&self, stream: &mut Stream) -> Drawn {
         let (low, high) = (*self.targets.start() as i64, *self.targets.end() as i64);
         loop {
-            let numbers = [0; 3].map(|_| 1 + stream.below(9) as i64);
+            let numbers = [0; 3].map(|_| 1 + stream.below(10) as i64);
             // A random expression, not a random target, so that there is a solution.
             let target = random_attempt(&numbers, stream).value();
             if !(low..=high).contains(&target) || !self.contains(&numbers, target) {

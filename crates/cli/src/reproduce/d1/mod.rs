@@ -141,11 +141,11 @@ fn perform(
 /// Stages and their rough share of the time.
 fn plan(recipe: &Recipe, settings: &[(f64, usize)]) -> Vec<(&'static str, f64)> {
     // Seconds on two cores; only the proportions matter.
-    let pretrain = 0.2 * recipe.pretrain.steps as f64;
-    let sft = 0.1 * recipe.sft.steps as f64;
-    let rl = 1.5 * recipe.rl.steps as f64;
+    let pretrain = 0.036 * recipe.pretrain.steps as f64;
+    let sft = 0.05 * recipe.sft.steps as f64;
+    let rl = 0.65 * recipe.rl.steps as f64;
     let cells = (Variant::ALL.len() * TASKS.len() * recipe.evaluation.lengths.len()) as f64;
-    let measure = 0.006 * cells * recipe.evaluation.test_problems as f64;
+    let measure = 0.0025 * cells * recipe.evaluation.test_problems as f64;
     let mut plan = vec![
         ("pre-training the base model", pretrain),
         ("supervised fine-tuning", sft),

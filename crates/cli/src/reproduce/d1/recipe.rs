@@ -68,6 +68,7 @@ pub(crate) struct Countdown {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pretrain {
+    pub(crate) sudoku_share: f64,
     pub(crate) steps: usize,
     pub(crate) batch: usize,
     pub(crate) learning_rate: f64,

@@ -10,6 +10,7 @@ use afterthought_random::Stream;
 use afterthought_tasks::{Problem, Profile, TaskName, summarise};
 use afterthought_training::objective::Example;
 use afterthought_training::{DiffuGrpo, Learner, evaluate, supervised_step};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -122,9 +123,10 @@ impl Stages<'_> {
             &mut |step| {
                 let window = *Stream::new(world.seed, "window", step, 0).choose(windows);
                 (0..options.batch as u64)
+                    .into_par_iter()
                     .map(|index| {
                         let mut stream = Stream::new(world.seed, "corpus", step, index);
-                        let task = super::world::TASKS[index as usize % 2];
+                        let task = world.pretraining_task(index as usize);
                         let habit = world.habit(task, &mut stream);
                         world.example(&world.train.of(task).corpus(habit, &mut stream)?, window)
                     })

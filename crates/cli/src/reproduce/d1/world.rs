@@ -138,6 +138,13 @@ impl World {
             .collect()
     }
 
+    /// The task of one example of a pre-training batch.
+    pub(crate) fn pretraining_task(&self, index: usize) -> TaskName {
+        let options = &self.recipe.pretrain;
+        let sudoku = (options.sudoku_share * options.batch as f64).round() as usize;
+        if index < sudoku { TaskName::Sudoku } else { TaskName::Countdown }
+    }
+
     /// A habit drawn with the corpus's shares.
     pub(crate) fn habit(&self, task: TaskName, stream: &mut Stream) -> Habit {
         let corpus = &self.recipe.corpus;

@@ -6,7 +6,8 @@
 //! fused, threaded, vectorised kernel (`cpu/`) with a hand-written backward pass (`autodiff`); on
 //! every other device it is [`composed`] of ordinary tensor operations.
 //!
-//! f32 results do not depend on the number of threads.
+//! Linear layers multiply in f32 or, on processors with AMX, in bf16 ([`Precision`]). Results do not
+//! depend on the number of threads.
 #![allow(unsafe_code)]
 
 mod attention;

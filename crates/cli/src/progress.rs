@@ -335,7 +335,7 @@ mod tests {
         let mut plan = Plan::new(&console, &[("base", 1.0), ("sft", 2.0), ("rl", 5.0)]);
         plan.skip();
         let progress = plan.start(100);
-        for step in 0..=100 {
+        for _ in 0..=100 {
             progress.metric("loss", 0.5321);
             progress.inc(1);
         }

@@ -16,17 +16,17 @@ use std::sync::Arc;
 struct Linear;
 
 impl<B: KernelGradients> Backward<B, 2> for Linear {
-    /// Input and weight, each only if the other one wants its gradient.
-    type State = (Option<FloatTensor<B>>, Option<FloatTensor<B>>);
+    /// Input and weight.
+    type State = (FloatTensor<B>, FloatTensor<B>);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let [x_node, weight_node] = ops.parents;
         let (x, weight) = ops.state;
-        if let (Some(node), Some(weight)) = (x_node, weight) {
+        if let Some(node) = x_node {
             grads.register::<B>(node.id, B::fused_linear_backward_input(weight, grad.clone()));
         }
-        if let (Some(node), Some(x)) = (weight_node, x) {
+        if let Some(node) = weight_node {
             grads.register::<B>(node.id, B::fused_linear_backward_weight(x, grad));
         }
     }
@@ -135,7 +135,7 @@ impl<B: KernelGradients, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
         match Linear.prepare::<C>([x_node, weight_node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let output = B::fused_linear(x.clone(), weight.clone());
-                prep.finish((Some(x), Some(weight)), output)
+                prep.finish((x, weight), output)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::fused_linear(x, weight)),
         }

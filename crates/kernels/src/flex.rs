@@ -34,6 +34,16 @@ fn tensor(values: Vec<f32>, shape: impl std::convert::Into<Shape>) -> FlexTensor
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
 }
 
+/// A tensor that is the whole of its storage, so that the storage can be written to.
+fn whole(tensor: FlexTensor) -> FlexTensor {
+    let shape = tensor.shape();
+    let values = Values::new(tensor);
+    if values.slice().len() == values.0.storage::<f32>().len() {
+        return values.0;
+    }
+    self::tensor(values.slice().to_vec(), shape)
+}
+
 impl KernelOps for Flex {
     fn fused_linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
         let (rows, outputs) = (x.shape()[0], weight.shape()[0]);
@@ -188,9 +198,8 @@ impl KernelGradients for Flex {
         step: AdamWStep,
     ) -> (FlexTensor, [FlexTensor; 2]) {
         let grad = Values::new(grad);
-        let [mut parameter, mut first, mut second] =
-            [parameter, moments[0].clone(), moments[1].clone()].map(|t| Values::new(t).0);
-        drop(moments);
+        let [first, second] = moments;
+        let [mut parameter, mut first, mut second] = [parameter, first, second].map(whole);
         cpu::adamw::update(
             parameter.storage_mut(),
             grad.slice(),

@@ -8,7 +8,9 @@ pub enum Precision {
     /// f32 throughout.
     #[default]
     F32,
-    /// Factors rounded to bf16, sums in f32: several times faster where the processor has AMX.
+    /// Factors rounded to bf16, sums in f32: several times faster where the processor has AMX. The
+    /// output head of the losses ([`crate::token_log_prob`]) stays in f32; logits for decoding go
+    /// through a linear layer, so a trace's log-probabilities differ from scored ones by rounding.
     Bf16,
 }
 

@@ -19,6 +19,12 @@ pub trait Problem: Send + Sync + Debug {
     /// text after the answer).
     fn reward(&self, completion: &str) -> f64;
 
+    /// What problems that are not independent of this one share: the solution grid of a Sudoku,
+    /// numbers and target of a Countdown whatever their order. Intervals resample families.
+    fn family(&self) -> String {
+        self.prompt(PromptStyle::D1)
+    }
+
     /// The problem as one JSONL row: `task`, `prompt` (style [`PromptStyle::D1`]) and the columns
     /// from which the same problem can be read back.
     fn record(&self) -> serde_json::Value;

@@ -75,6 +75,9 @@ impl DiffuGrpo {
         interrupt: &dyn Fn() -> bool,
     ) -> Result<GrpoMetrics, Error> {
         self.check()?;
+        if problems.is_empty() {
+            return Err(Error::Empty("problems"));
+        }
         let rollouts = self.roll_out(learner.decoder(), problems, format, step, interrupt)?;
         let mut rewards = Vec::with_capacity(rollouts.len());
         for (rollout, problem) in rollouts.iter().zip(self.repeated(problems)) {
@@ -108,6 +111,14 @@ impl DiffuGrpo {
     /// Estimators score under the plain model with the mask excluded; rollouts must be drawn from
     /// the same distribution.
     fn check(&self) -> Result<(), Error> {
+        if self.group_size < 2 {
+            let problem = format!("is {}, expected at least 2", self.group_size);
+            return Err(Error::Setting { key: "group_size", problem });
+        }
+        if !self.objective.clip.is_finite() || self.objective.clip < 0.0 {
+            let problem = format!("is {}, expected a number from 0", self.objective.clip);
+            return Err(Error::Setting { key: "clip", problem });
+        }
         if self.sampling.cfg_scale != 0.0 {
             let problem = format!("is {}; rollouts must not be guided", self.sampling.cfg_scale);
             return Err(Error::Setting { key: "cfg_scale", problem });

@@ -142,7 +142,11 @@ impl Learner {
             weight_decay: options.weight_decay as f32,
             first_correction: (1.0 - options.beta_1.powi(time)) as f32,
             second_correction: (1.0 - options.beta_2.powi(time)) as f32,
-            grad_scale: (options.max_grad_norm / grad_norm.max(options.max_grad_norm)) as f32,
+            // Without division where nothing is clipped: the limit may be infinite.
+            grad_scale: match grad_norm > options.max_grad_norm {
+                true => (options.max_grad_norm / grad_norm) as f32,
+                false => 1.0,
+            },
         };
         let [first, second] = self.moments.take().unwrap_or_else(|| {
             let zeros = || gradients.iter().map(Tensor::zeros_like).collect();

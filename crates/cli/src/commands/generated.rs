@@ -18,8 +18,8 @@ const EMPTIES: usize = 6;
 const MOST_EMPTIES: usize = 12;
 /// Numbers of a Countdown problem when nobody says; also the count that laptop-sized problems have.
 const NUMBERS: usize = 3;
-/// Targets of laptop-sized Countdown problems, whose numbers are 1-9; as in the laptop recipe.
-const TARGETS: RangeInclusive<u64> = 10..=40;
+/// Targets of laptop-sized Countdown problems, whose numbers are 1-10; as in the laptop recipe.
+const TARGETS: RangeInclusive<u64> = 10..=50;
 
 /// What problems to make.
 #[derive(Clone, Copy, Debug)]

@@ -37,8 +37,9 @@ impl Report {
         let mut json = serde_json::to_string_pretty(self)
             .map_err(|source| ReportError::Encode { path: path.clone(), source })?;
         json.push('\n');
-        replace(&path, &json)?;
-        replace(&directory.join("report.html"), &html::page(self))
+        // The page first: report.json is what says that a run is complete.
+        replace(&directory.join("report.html"), &html::page(self))?;
+        replace(&path, &json)
     }
 
     fn check(&self) -> Result<(), ReportError> {

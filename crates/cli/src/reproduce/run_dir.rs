@@ -54,14 +54,16 @@ impl RunDir {
         if path.join("report.json").exists() {
             return Err(AlreadyComplete { directory: path.to_owned() }.into());
         }
+        fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
+        let run = Self { path: path.to_owned() };
+        // First, so that whatever stands here later is known to be this run's.
+        if known.is_none() {
+            run.replace("request.json", request.as_bytes())?;
+        }
         for folder in ["stages", "models"] {
             let folder = path.join(folder);
             fs::create_dir_all(&folder)
                 .with_context(|| format!("cannot create {}", folder.display()))?;
-        }
-        let run = Self { path: path.to_owned() };
-        if known.is_none() {
-            run.replace("request.json", request.as_bytes())?;
         }
         Ok(run)
     }
@@ -98,6 +100,21 @@ impl RunDir {
         self.path.join("stages").join(format!("{stage}.json"))
     }
 
+    /// Drops the lines that an unfinished earlier call of a stage left in a log, torn ones too.
+    pub(crate) fn forget(&self, file: &str, stage: &str) -> anyhow::Result<()> {
+        let path = self.path.join(file);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error).context(format!("cannot read {}", path.display())),
+        };
+        let others = |line: &&str| {
+            serde_json::from_str::<serde_json::Value>(line).is_ok_and(|v| v["stage"] != stage)
+        };
+        let kept: String = text.lines().filter(others).flat_map(|line| [line, "\n"]).collect();
+        self.replace(file, kept.as_bytes())
+    }
+
     /// Appends one JSON line to a log of the run.
     pub(crate) fn log(&self, file: &str, line: &impl Serialize) -> anyhow::Result<()> {
         let path = self.path.join(file);
@@ -112,20 +129,22 @@ impl RunDir {
     }
 
     /// Seconds that earlier calls of the same command spent.
-    pub(crate) fn earlier_seconds(&self) -> anyhow::Result<f64> {
+    /// Lines that cannot be read (torn by a crash) are counted, not added.
+    pub(crate) fn earlier_seconds(&self) -> anyhow::Result<(f64, usize)> {
         let path = self.path.join("calls.jsonl");
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0.0),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0.0, 0)),
             Err(error) => return Err(error).context(format!("cannot read {}", path.display())),
         };
-        let mut total = 0.0;
+        let (mut total, mut unreadable) = (0.0, 0);
         for line in text.lines() {
-            let call: Call = serde_json::from_str(line)
-                .with_context(|| format!("{} is damaged", path.display()))?;
-            total += call.seconds;
+            match serde_json::from_str::<Call>(line) {
+                Ok(call) => total += call.seconds,
+                Err(_) => unreadable += 1,
+            }
         }
-        Ok(total)
+        Ok((total, unreadable))
     }
 
     /// Writes a file beside its name and renames it.

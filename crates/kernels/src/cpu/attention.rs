@@ -25,7 +25,7 @@ pub(crate) fn forward(
     width: usize,
     spec: &AttentionSpec,
 ) -> Vec<f32> {
-    let (q_stride, kv_stride) = strides(spec);
+    let (q_stride, kv_stride) = check(q, k, v, width, spec);
     let mut output = unfilled(q.len());
     output
         .par_chunks_mut(width * q_stride)
@@ -34,6 +34,18 @@ pub(crate) fn forward(
         .zip(&spec.lengths[..])
         .for_each(|(((output, q), (k, v)), length)| forward_row(output, q, k, v, *length, spec));
     output
+}
+
+/// The strides of queries and keys, after checking that the slices hold whole rows: every output
+/// is written then.
+fn check(q: &[f32], k: &[f32], v: &[f32], width: usize, spec: &AttentionSpec) -> (usize, usize) {
+    let rows = spec.lengths.len();
+    spec.check(rows, width);
+    let (q_stride, kv_stride) = strides(spec);
+    assert_eq!(q.len(), rows * width * q_stride, "queries");
+    assert_eq!(k.len(), rows * width * kv_stride, "keys");
+    assert_eq!(v.len(), k.len(), "values");
+    (q_stride, kv_stride)
 }
 
 fn strides(spec: &AttentionSpec) -> (usize, usize) {
@@ -176,7 +188,8 @@ pub(crate) fn backward(
     width: usize,
     spec: &AttentionSpec,
 ) -> Gradients {
-    let (q_stride, kv_stride) = strides(spec);
+    let (q_stride, kv_stride) = check(q, k, v, width, spec);
+    assert_eq!(q.len(), grad.len(), "queries and gradient");
     let (mut grad_q, mut grad_k, mut grad_v) =
         (unfilled(q.len()), unfilled(k.len()), unfilled(v.len()));
     let rows = grad_q.par_chunks_mut(width * q_stride).zip(

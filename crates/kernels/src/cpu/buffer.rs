@@ -7,8 +7,8 @@
 #[allow(clippy::uninit_vec)]
 pub(crate) fn unfilled(len: usize) -> Vec<f32> {
     let mut buffer = Vec::with_capacity(len);
-    // SAFETY: the capacity is `len`, every bit pattern is a valid f32, f32 needs no drop, and the
-    // callers write each element before reading it.
+    // SAFETY: the capacity is `len`, f32 needs no drop, and the callers write every element before
+    // any is read; assertions where they are entered make sure that their loops cover the buffer.
     unsafe { buffer.set_len(len) };
     buffer
 }

@@ -8,8 +8,14 @@ use rayon::prelude::*;
 /// this constant, not the thread count, fixes the order of the sum.
 const ROWS: usize = 128;
 
+/// Whole rows, so that every output is written.
+fn check(x: &[f32], weight: &[f32]) {
+    assert!(!weight.is_empty() && x.len().is_multiple_of(weight.len()), "ragged rows");
+}
+
 /// `x`: rows of `weight.len()` values.
 pub(crate) fn forward(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
+    check(x, weight);
     let mut y = unfilled(x.len());
     let chunk = ROWS * weight.len();
     y.par_chunks_mut(chunk)
@@ -38,6 +44,8 @@ pub(crate) fn backward(
     eps: f32,
     want_weight: bool,
 ) -> (Vec<f32>, Option<Vec<f32>>) {
+    check(x, weight);
+    assert_eq!(x.len(), grad.len(), "input and gradient");
     let width = weight.len();
     let chunk = ROWS * width;
     let mut grad_x = unfilled(x.len());

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 const CHUNK: usize = 1 << 14;
 
 pub(crate) fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
+    assert_eq!(gate.len(), up.len(), "gate and up");
     let mut y = unfilled(gate.len());
     y.par_chunks_mut(CHUNK)
         .zip(gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK)))
@@ -25,6 +26,7 @@ vectorised! {
 
 /// Gradients for `gate` and `up`.
 pub(crate) fn backward(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    assert!(gate.len() == up.len() && gate.len() == grad.len(), "gate, up and gradient");
     let (mut grad_gate, mut grad_up) = (unfilled(gate.len()), unfilled(up.len()));
     grad_gate
         .par_chunks_mut(CHUNK)

@@ -6,7 +6,7 @@ use super::matmul::{Matrix, MatrixMut, Threads, Write, matmul};
 use super::simd::{exp_shifted_in_place, max, vectorised};
 use rayon::prelude::*;
 
-/// Most logits held at once (4 MiB of f32).
+/// Most logits held at once (4 MiB of f32), unless 16 rows of a large vocabulary need more.
 const LOGITS: usize = 1 << 20;
 
 /// Rows of logits computed together.
@@ -39,6 +39,7 @@ pub(crate) fn forward(
     excluded: &[u32],
     width: usize,
 ) -> (Vec<f32>, Vec<f32>) {
+    assert_eq!(hidden.len(), targets.len() * width, "hidden states and targets");
     let vocab = head.len() / width;
     let rows = rows_at_once(vocab);
     let mut buffer = unfilled(rows.min(targets.len()) * vocab);
@@ -92,6 +93,8 @@ pub(crate) fn backward(
     width: usize,
     want_head: bool,
 ) -> (Vec<f32>, Option<Vec<f32>>) {
+    assert_eq!(hidden.len(), targets.len() * width, "hidden states and targets");
+    assert!(log_sums.len() == targets.len() && grad.len() == targets.len(), "one value a target");
     let vocab = head.len() / width;
     let rows = rows_at_once(vocab);
     let mut buffer = unfilled(rows.min(targets.len()) * vocab);

@@ -115,6 +115,12 @@ impl Problem for CountdownProblem {
         }
     }
 
+    fn family(&self) -> String {
+        let mut numbers = self.numbers.clone();
+        numbers.sort_unstable();
+        format!("{numbers:?} {}", self.target)
+    }
+
     fn record(&self) -> Value {
         json!({
             "task": TaskName::Countdown,

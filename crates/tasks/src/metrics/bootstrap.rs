@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use afterthought_random::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +46,39 @@ pub fn bootstrap_difference(
     let empty = a.is_empty() || b.is_empty();
     difference(mean(b) - mean(a), resamples, empty, || {
         resampled_mean(b, stream) - resampled_mean(a, stream)
+    })
+}
+
+/// The mean of `values` when those of one family (equal `families` entries) are not independent:
+/// resamples whole families and takes the mean over the values drawn.
+///
+/// # Errors
+/// [`TaskError::Statistic`] for lists of different length, without values or without resamples.
+pub fn family_bootstrap<K: Ord>(
+    values: &[f64],
+    families: &[K],
+    resamples: usize,
+    stream: &mut Stream,
+) -> Result<Difference, TaskError> {
+    if values.len() != families.len() {
+        let found = format!("{} and {}", values.len(), families.len());
+        return Err(error("as many families as values", found));
+    }
+    let mut sums: BTreeMap<&K, (f64, f64)> = BTreeMap::new();
+    for (value, family) in values.iter().zip(families) {
+        let (sum, count) = sums.entry(family).or_default();
+        *sum += value;
+        *count += 1.0;
+    }
+    let sums: Vec<(f64, f64)> = sums.into_values().collect();
+    difference(mean(values), resamples, values.is_empty(), || {
+        let (mut total, mut count) = (0.0, 0.0);
+        for _ in 0..sums.len() {
+            let drawn = stream.choose(&sums);
+            total += drawn.0;
+            count += drawn.1;
+        }
+        total / count
     })
 }
 
@@ -102,6 +137,24 @@ mod tests {
 
     fn stream() -> Stream {
         Stream::new(1, "bootstrap", 0, 0)
+    }
+
+    #[test]
+    fn families_of_copies_are_worth_one_value_each() {
+        // Forty values that are ten values four times: the interval is that of the ten.
+        let ten: Vec<f64> = (0..10).map(f64::from).collect();
+        let forty: Vec<f64> = ten.iter().cycle().take(40).copied().collect();
+        let families: Vec<usize> = (0..40).map(|i| i % 10).collect();
+        let all =
+            family_bootstrap(&forty, &families, 4000, &mut Stream::new(1, "t", 0, 0)).unwrap();
+        let zeros = vec![0.0; 10];
+        let few = paired_bootstrap(&zeros, &ten, 4000, &mut Stream::new(2, "t", 0, 0)).unwrap();
+        assert_eq!(all.interval.estimate, few.interval.estimate);
+        assert!((all.interval.low - few.interval.low).abs() < 0.15);
+        assert!((all.interval.high - few.interval.high).abs() < 0.15);
+        assert!(
+            family_bootstrap(&forty, &families[1..], 10, &mut Stream::new(1, "t", 0, 0)).is_err()
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod interval;
 mod proportion;
 mod student;
 
-pub use bootstrap::{Difference, bootstrap_difference, paired_bootstrap};
+pub use bootstrap::{Difference, bootstrap_difference, family_bootstrap, paired_bootstrap};
 pub use interval::Interval;
 pub use proportion::wilson;
 pub use student::{mean_interval, student_quantile};

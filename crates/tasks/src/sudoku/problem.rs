@@ -114,6 +114,10 @@ impl Problem for SudokuProblem {
         if empty == 0 { 0.0 } else { right as f64 / empty as f64 }
     }
 
+    fn family(&self) -> String {
+        digits(&self.solution)
+    }
+
     fn record(&self) -> Value {
         json!({
             "task": TaskName::Sudoku,

@@ -181,7 +181,7 @@ mod tests {
             let hidden = block_mask(10, 4, &mut stream);
             let first = hidden.iter().position(|h| *h).unwrap();
             let block = first / 4;
-            assert!(hidden[(block + 1) * 4..].iter().all(|h| *h));
+            assert!(hidden.iter().skip((block + 1) * 4).all(|hidden| *hidden));
             starts.insert(block);
         }
         assert_eq!(starts.len(), 3);

@@ -16,7 +16,7 @@ fn ends(steps: usize) -> usize {
 }
 
 /// A difference as JSON.
-fn shown(difference: &Difference) -> Value {
+pub(super) fn shown(difference: &Difference) -> Value {
     let interval = difference.interval;
     json!({"difference": interval.estimate, "low": interval.low, "high": interval.high})
 }
@@ -69,6 +69,7 @@ pub(crate) fn claims(
         moved |= gain.interval.low > 0.0;
         evidence.insert(format!("{task}: {}", variant.label()), shown(&gain));
     }
+    evidence.insert("runs tested".into(), json!(evidence.len()));
     let mut claims = vec![
         Claim {
             id: "rl_curve_moves".into(),

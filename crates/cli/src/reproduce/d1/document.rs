@@ -138,15 +138,11 @@ fn validation_curve(curves: &[(Variant, TaskName, RlLog)], task: TaskName) -> Cu
             points: log
                 .validation
                 .iter()
-                .map(|point| [point.step as f64, point.strict, point.strict, point.strict])
+                .map(|point| [point.step as f64, point.reward, point.reward, point.reward])
                 .collect(),
         })
         .collect();
-    Curve {
-        x_label: "rollout step".into(),
-        y_label: "strict accuracy on validation".into(),
-        series,
-    }
+    Curve { x_label: "rollout step".into(), y_label: "reward on validation, greedy".into(), series }
 }
 
 /// Problems that training changed, else the first ones, as all four variants answered them.

@@ -3,7 +3,7 @@
 use super::world::{TASKS, World};
 use afterthought_models::Decoder;
 use afterthought_random::Stream;
-use afterthought_tasks::metrics::{Difference, Interval, mean_interval, paired_bootstrap, wilson};
+use afterthought_tasks::metrics::{Difference, Interval, family_bootstrap, wilson};
 use afterthought_tasks::{Outcome, Profile, TaskName};
 use afterthought_training::{Evaluated, evaluate};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,8 @@ impl Variant {
 /// One problem as one variant solved it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Item {
+    /// Problems of one family are resampled together.
+    pub(crate) family: String,
     pub(crate) text: String,
     pub(crate) d1: f64,
     pub(crate) strict: bool,
@@ -55,8 +57,9 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    fn new(evaluated: Evaluated, task: TaskName) -> Self {
+    fn new(evaluated: Evaluated, task: TaskName, family: String) -> Self {
         Self {
+            family,
             d1: match task {
                 // The paper's Countdown evaluation reads \boxed{} and no answer tags, which these
                 // models write: what its training reward pays in full counts instead.
@@ -90,14 +93,40 @@ impl Measured {
 
     /// Score with its 95 % interval: the mean credit (d1) or the share of right answers (strict).
     pub(crate) fn score(&self, profile: Profile) -> anyhow::Result<Interval> {
-        Ok(match profile {
-            Profile::D1 => {
-                mean_interval(&self.items.iter().map(|item| item.d1).collect::<Vec<_>>())?
-            }
-            Profile::Strict => {
-                wilson(self.items.iter().filter(|item| item.strict).count(), self.items.len())?
-            }
-        })
+        let values: Vec<f64> = self.items.iter().map(|item| item.score(profile)).collect();
+        interval(&values, &families(&self.items))
+    }
+}
+
+impl Item {
+    fn score(&self, profile: Profile) -> f64 {
+        match profile {
+            Profile::D1 => self.d1,
+            Profile::Strict => f64::from(u8::from(self.strict)),
+        }
+    }
+}
+
+fn families(items: &[Item]) -> Vec<&str> {
+    items.iter().map(|item| item.family.as_str()).collect()
+}
+
+/// Resamples of every bootstrap.
+const RESAMPLES: usize = 4000;
+
+fn bootstrap(values: &[f64], families: &[&str]) -> anyhow::Result<Difference> {
+    Ok(family_bootstrap(values, families, RESAMPLES, &mut Stream::new(0, "bootstrap", 0, 0))?)
+}
+
+/// Mean of scores in [0, 1] with its interval over families. Where all scores are 0 or all are 1
+/// there is nothing to resample: Wilson's interval with one trial a family says how sure that is.
+fn interval(values: &[f64], families: &[&str]) -> anyhow::Result<Interval> {
+    let constant = |value: f64| values.iter().all(|other| *other == value);
+    let trials = families.iter().collect::<std::collections::BTreeSet<_>>().len();
+    match (constant(0.0), constant(1.0)) {
+        (true, _) => Ok(wilson(0, trials)?),
+        (_, true) => Ok(wilson(trials, trials)?),
+        _ => Ok(bootstrap(values, families)?.interval),
     }
 }
 
@@ -114,33 +143,36 @@ impl Results {
         self.0.iter().find(|cell| (cell.variant, cell.task, cell.length) == (variant, task, length))
     }
 
-    /// A variant's score on every problem of a task, averaged over the lengths.
-    fn per_problem(&self, variant: Variant, task: TaskName, profile: Profile) -> Vec<f64> {
+    /// A variant's score on every problem of a task, averaged over the lengths, and the problems'
+    /// families.
+    fn per_problem(
+        &self,
+        variant: Variant,
+        task: TaskName,
+        profile: Profile,
+    ) -> (Vec<f64>, Vec<&str>) {
         let cells: Vec<&Measured> =
             self.0.iter().filter(|cell| (cell.variant, cell.task) == (variant, task)).collect();
-        let value = |item: &Item| match profile {
-            Profile::D1 => item.d1,
-            Profile::Strict => f64::from(u8::from(item.strict)),
+        let families = cells.first().map_or_else(Vec::new, |cell| families(&cell.items));
+        let average = |index: usize| {
+            cells.iter().map(|cell| cell.items[index].score(profile)).sum::<f64>()
+                / cells.len() as f64
         };
-        let problems = cells.first().map_or(0, |cell| cell.items.len());
-        (0..problems)
-            .map(|i| {
-                cells.iter().map(|cell| value(&cell.items[i])).sum::<f64>() / cells.len() as f64
-            })
-            .collect()
+        ((0..families.len()).map(average).collect(), families)
     }
 
-    /// Mean over all lengths with its interval over problems.
+    /// Mean over all lengths with its interval.
     pub(crate) fn pooled(
         &self,
         variant: Variant,
         task: TaskName,
         profile: Profile,
     ) -> anyhow::Result<Interval> {
-        Ok(mean_interval(&self.per_problem(variant, task, profile))?)
+        let (values, families) = self.per_problem(variant, task, profile);
+        interval(&values, &families)
     }
 
-    /// How much better `b` is than `a`: paired by problem, lengths averaged, percentile bootstrap.
+    /// How much better `b` is than `a`: paired by problem, lengths averaged, families resampled.
     pub(crate) fn difference(
         &self,
         a: Variant,
@@ -148,8 +180,10 @@ impl Results {
         task: TaskName,
         profile: Profile,
     ) -> anyhow::Result<Difference> {
-        let (a, b) = (self.per_problem(a, task, profile), self.per_problem(b, task, profile));
-        Ok(paired_bootstrap(&a, &b, 4000, &mut Stream::new(0, "bootstrap", 0, 0))?)
+        let (a, families) = self.per_problem(a, task, profile);
+        let (b, _) = self.per_problem(b, task, profile);
+        let differences: Vec<f64> = a.iter().zip(&b).map(|(a, b)| b - a).collect();
+        bootstrap(&differences, &families)
     }
 }
 
@@ -171,6 +205,11 @@ pub(crate) fn measure(
         task,
         length,
         tokens_per_second: result.tokens_per_second,
-        items: result.items.into_iter().map(|item| Item::new(item, task)).collect(),
+        items: result
+            .items
+            .into_iter()
+            .zip(&problems)
+            .map(|(item, problem)| Item::new(item, task, problem.family()))
+            .collect(),
     })
 }

@@ -38,12 +38,16 @@ struct Request<'a> {
     recipe: &'a Recipe,
 }
 
-/// Where a run lives unless `--out` says otherwise.
-pub(crate) fn directory(args: &ReproduceArgs) -> PathBuf {
-    let preset = match args.preset {
+fn preset_name(preset: RunPreset) -> &'static str {
+    match preset {
         RunPreset::Laptop => "laptop",
         RunPreset::Smoke => "smoke",
-    };
+    }
+}
+
+/// Where a run lives unless `--out` says otherwise.
+pub(crate) fn directory(args: &ReproduceArgs) -> PathBuf {
+    let preset = preset_name(args.preset);
     let ablations = if args.ablations { "-ablations" } else { "" };
     let default = || format!("runs/d1-{preset}-{}{ablations}", args.seed).into();
     args.out.clone().unwrap_or_else(default)
@@ -56,10 +60,7 @@ pub(crate) fn run(
     interrupt: &dyn Fn() -> bool,
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let preset = match args.preset {
-        RunPreset::Laptop => "laptop",
-        RunPreset::Smoke => "smoke",
-    };
+    let preset = preset_name(args.preset);
     let recipe = Recipe::preset(args.preset)?;
     let directory = directory(args);
     let request = Request {
@@ -73,7 +74,7 @@ pub(crate) fn run(
     };
     let run = RunDir::open(&directory, &request)?;
     let result = perform(args, preset, console, interrupt, &run, recipe.clone(), begun);
-    // Whatever happened, the time was spent: a later call that continues adds to it.
+    // Also after a failure or a signal: a later call that continues adds to it.
     run.log("calls.jsonl", &serde_json::json!({"seconds": begun.elapsed().as_secs_f64()}))?;
     result
 }
@@ -103,7 +104,7 @@ fn perform(
     }
     let results = experiment.measure(&base, &sft, &tuned)?;
     let ablations = match args.ablations {
-        true => Some(experiment.ablate(&sft, &settings)?),
+        true => Some(experiment.ablate(&base, &settings)?),
         false => None,
     };
 
@@ -128,7 +129,13 @@ fn perform(
             .into(),
     );
     write_samples(run, &results)?;
-    report.elapsed_s = run.earlier_seconds()? + begun.elapsed().as_secs_f64();
+    let (earlier, unreadable) = run.earlier_seconds()?;
+    if unreadable > 0 {
+        report
+            .warnings
+            .push(format!("{unreadable} unreadable lines of calls.jsonl: elapsed_s is too small"));
+    }
+    report.elapsed_s = earlier + begun.elapsed().as_secs_f64();
     report.write(run.path())?;
     if args.json {
         crate::console::print_json(&report)?;
@@ -266,19 +273,19 @@ impl Experiment<'_> {
 
     fn ablate(
         &mut self,
-        sft: &Decoder,
+        start: &Decoder,
         settings: &[(f64, usize)],
     ) -> anyhow::Result<Vec<Ablation>> {
         let mut ablations = Vec::new();
         for setting in settings {
-            let name = format!("ablation-p{}-mu{}", setting.0, setting.1);
+            let name = ablations::name(*setting);
             if let Some(ablation) = self.stages.run.finished::<Ablation>(&name)? {
                 self.plan.skip();
                 ablations.push(ablation);
                 continue;
             }
             let progress = self.plan.start(0);
-            let ablation = ablations::run(self.stages, sft, *setting, &progress)?;
+            let ablation = ablations::run(self.stages, start, *setting, &progress)?;
             progress.finish();
             self.stages.run.finish(&name, &ablation)?;
             ablations.push(ablation);

@@ -174,6 +174,7 @@ impl Stages<'_> {
         mut first_look: Option<(usize, &mut dyn FnMut(&Decoder) -> anyhow::Result<()>)>,
     ) -> anyhow::Result<Decoder> {
         let world = self.world;
+        self.run.forget("metrics.jsonl", name)?;
         let begun = Instant::now();
         let every = (steps / 50).max(1);
         let mut log = SupervisedLog::default();
@@ -240,6 +241,7 @@ impl Stages<'_> {
         progress: &Progress,
     ) -> anyhow::Result<(Decoder, RlLog)> {
         let world = self.world;
+        self.run.forget("metrics.jsonl", name)?;
         let validation = world.validation(task)?;
         let grpo = DiffuGrpo {
             estimator: options.estimator(),

@@ -12,6 +12,7 @@ use afterthought_text::{SpecialTokens, word_level};
 use afterthought_training::PromptFormat;
 use afterthought_training::objective::Example;
 use burn::tensor::Device;
+use std::collections::HashSet;
 
 /// Tasks of the experiment, in table order.
 pub(crate) const TASKS: [TaskName; 2] = [TaskName::Sudoku, TaskName::Countdown];
@@ -31,8 +32,11 @@ impl Writers {
 
     /// The writer of a task.
     pub(crate) fn of(&self, task: TaskName) -> &dyn Writer {
-        let index = TASKS.iter().position(|known| *known == task).unwrap_or(0);
-        self.0[index].as_ref()
+        match task {
+            TaskName::Sudoku => self.0[0].as_ref(),
+            // The experiment has two tasks.
+            _ => self.0[1].as_ref(),
+        }
     }
 }
 
@@ -121,9 +125,21 @@ impl World {
         )
     }
 
-    /// Problems for the table: the same for all seeds.
+    /// Problems for the table, all different: the same for all seeds.
     pub(crate) fn test(&self, task: TaskName) -> anyhow::Result<Vec<Box<dyn Problem>>> {
-        self.problems(&self.test, task, "test", self.recipe.evaluation.test_problems)
+        let wanted = self.recipe.evaluation.test_problems;
+        let mut seen = HashSet::new();
+        // Small spaces repeat themselves; a space that is too small ends the search.
+        for draws in [2, 8, 32].map(|factor| factor * wanted) {
+            let mut problems = self.problems(&self.test, task, "test", draws)?;
+            seen.clear();
+            problems.retain(|problem| seen.insert(problem.prompt(self.format.style)));
+            if problems.len() >= wanted {
+                problems.truncate(wanted);
+                return Ok(problems);
+            }
+        }
+        anyhow::bail!("{task} has only {} different test problems, {wanted} are wanted", seen.len())
     }
 
     fn problems(

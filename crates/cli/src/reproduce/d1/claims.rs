@@ -10,9 +10,10 @@ use afterthought_tasks::metrics::{Difference, bootstrap_difference};
 use afterthought_tasks::{Profile, TaskName};
 use serde_json::{Map, Value, json};
 
-/// Rollout steps at each end of a reward curve that are compared.
-fn ends(steps: usize) -> usize {
-    (steps / 6).clamp(1, 10)
+/// Rollout steps at the start and at the end of a reward curve that are compared: few at the start,
+/// because the reward can rise within a handful of steps.
+fn ends(steps: usize) -> (usize, usize) {
+    ((steps / 50).clamp(1, 2), (steps / 6).clamp(1, 10))
 }
 
 /// A difference as JSON.
@@ -46,12 +47,12 @@ fn above(
 /// Difference of mean rewards between the first and the last rollout steps of a run; groups are
 /// the independent units.
 pub(crate) fn reward_gain(log: &RlLog) -> anyhow::Result<Difference> {
-    let count = ends(log.points.len());
+    let (start, end) = ends(log.points.len());
     let rewards = |points: &[super::stages::RlPoint]| {
         points.iter().flat_map(|point| point.group_rewards.iter().copied()).collect::<Vec<_>>()
     };
     let (first, last) =
-        (rewards(&log.points[..count]), rewards(&log.points[log.points.len() - count..]));
+        (rewards(&log.points[..start]), rewards(&log.points[log.points.len() - end..]));
     Ok(bootstrap_difference(&first, &last, 4000, &mut Stream::new(0, "reward gain", 0, 0))?)
 }
 

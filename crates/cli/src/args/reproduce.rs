@@ -13,10 +13,10 @@ pub(crate) struct ReproduceArgs {
     /// How much to compute: `laptop` takes minutes, `smoke` only shows that every step runs.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) preset: RunPreset,
-    /// Seed of every random stream; the same seed gives the same numbers.
+    /// Seed of every random stream; the same seed gives the same numbers (ablations are bounded by time).
     #[arg(long, default_value_t = 42, value_name = "N")]
     pub(crate) seed: u64,
-    /// Directory of the run [default: runs/<paper>-<preset>-<seed>].
+    /// Directory of the run [default: runs/PAPER-PRESET-SEED].
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Also run the paper's ablations.

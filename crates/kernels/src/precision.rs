@@ -14,6 +14,15 @@ pub enum Precision {
     Bf16,
 }
 
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
 /// The process-wide choice. One for all threads, because a result must not depend on the thread
 /// that computes it.
 static CHOICE: AtomicU8 = AtomicU8::new(0);

@@ -31,6 +31,8 @@ pub struct Learner {
     decoder: Decoder,
     optimizer: AdamW,
     schedule: Schedule,
+    /// Trainable weights; nothing changes it while the learner has the decoder.
+    trainable: usize,
     moments: Option<[Flat; 2]>,
     step: usize,
 }
@@ -49,7 +51,8 @@ pub struct Update {
 impl Learner {
     /// Starts with zero moments.
     pub fn new(decoder: Decoder, optimizer: AdamW, schedule: Schedule) -> Self {
-        Self { decoder, optimizer, schedule, moments: None, step: 0 }
+        let (_, trainable) = decoder.parameter_counts();
+        Self { decoder, optimizer, schedule, trainable, moments: None, step: 0 }
     }
 
     /// The model as it stands.
@@ -83,7 +86,7 @@ impl Learner {
         loss: impl FnOnce(&[f32]) -> (f64, Vec<f64>, T),
     ) -> Result<(Update, T), Error> {
         let max_rows = max_rows.max(1);
-        if self.decoder.parameter_counts().1 == 0 {
+        if self.trainable == 0 {
             return Err(Error::Empty("trainable parameters"));
         }
         let tracked = self.decoder.tracked();

@@ -60,7 +60,7 @@ impl Diagnosis {
             memory_available_bytes: memory_available(),
             disk_free_bytes: disk_free(),
             fused_kernels: has_fused_kernels(&Device::flex()),
-            precision: format!("{:?}", precision()).to_lowercase(),
+            precision: precision().to_string(),
             ok: checks.iter().all(|check| check.ok),
             checks,
         }

@@ -1,11 +1,12 @@
 //! `generation_config.json`: how a model's completions are sampled unless flags say otherwise.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+
+use crate::durable::read_if_there;
 
 /// The file's name in a model directory.
 const NAME: &str = "generation_config.json";
@@ -51,10 +52,8 @@ impl GenerationConfig {
     /// The file cannot be read, or a key holds something else than it should.
     pub(crate) fn read(model: &Path) -> anyhow::Result<Self> {
         let path = path_in(model);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error).context(format!("cannot read {}", path.display())),
+        let Some(text) = read_if_there(&path)? else {
+            return Ok(Self::default());
         };
         serde_json::from_str(&text)
             .with_context(|| format!("{} is not a generation configuration", path.display()))

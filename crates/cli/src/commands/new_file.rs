@@ -8,6 +8,7 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::commands::missing::require_directory;
+use crate::durable::{folder_of, stage_beside};
 use crate::exit::UsageError;
 
 /// A file that is being written beside its final name.
@@ -28,22 +29,10 @@ impl NewFile {
                 .hint("choose another name, or remove it first")
                 .into());
         }
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let parent = folder_of(path);
         require_directory(parent)?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".afterthought-");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // The process's mask still applies, as it does to files made in the ordinary way.
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let file = builder
-            .tempfile_in(parent)
-            .with_context(|| format!("cannot write in {}", parent.display()))?;
+        let file =
+            stage_beside(path).with_context(|| format!("cannot write in {}", parent.display()))?;
         Ok(Self { path: path.to_owned(), writer: BufWriter::new(file) })
     }
 

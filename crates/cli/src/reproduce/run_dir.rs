@@ -3,7 +3,7 @@
 //! A stage is finished when its JSON stands in `stages/`; running the same command again continues
 //! behind the last finished stage, and another request in the same directory is refused.
 
-use crate::durable::replace_file;
+use crate::durable::{read_if_there, replace_file};
 use crate::exit::{AlreadyComplete, UsageError};
 use anyhow::Context;
 use serde::Serialize;
@@ -30,14 +30,7 @@ impl RunDir {
     /// [`AlreadyComplete`] if the report is there; a usage error if another request's files are.
     pub(crate) fn open(path: &Path, request: &impl Serialize) -> anyhow::Result<Self> {
         let request = serde_json::to_string_pretty(request)? + "\n";
-        let request_path = path.join("request.json");
-        let known = match fs::read_to_string(&request_path) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => {
-                return Err(error).context(format!("cannot read {}", request_path.display()));
-            }
-        };
+        let known = read_if_there(&path.join("request.json"))?;
         if known.as_ref().is_some_and(|known| *known != request) {
             let message =
                 format!("{} holds the run of another recipe, seed or version", path.display());
@@ -81,14 +74,10 @@ impl RunDir {
     /// What a finished stage left.
     pub(crate) fn finished<T: DeserializeOwned>(&self, stage: &str) -> anyhow::Result<Option<T>> {
         let path = self.stage(stage);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(Some(
-                serde_json::from_slice(&bytes)
-                    .with_context(|| format!("cannot read {}", path.display()))?,
-            )),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).context(format!("cannot read {}", path.display())),
-        }
+        let parse = |text: String| {
+            serde_json::from_str(&text).with_context(|| format!("cannot read {}", path.display()))
+        };
+        read_if_there(&path)?.map(parse).transpose()
     }
 
     /// Marks a stage as finished.
@@ -102,11 +91,8 @@ impl RunDir {
 
     /// Drops the lines that an unfinished earlier call of a stage left in a log, torn ones too.
     pub(crate) fn forget(&self, file: &str, stage: &str) -> anyhow::Result<()> {
-        let path = self.path.join(file);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error).context(format!("cannot read {}", path.display())),
+        let Some(text) = read_if_there(&self.path.join(file))? else {
+            return Ok(());
         };
         let others = |line: &&str| {
             serde_json::from_str::<serde_json::Value>(line).is_ok_and(|v| v["stage"] != stage)
@@ -131,12 +117,7 @@ impl RunDir {
     /// Seconds that earlier calls of the same command spent.
     /// Lines that cannot be read (torn by a crash) are counted, not added.
     pub(crate) fn earlier_seconds(&self) -> anyhow::Result<(f64, usize)> {
-        let path = self.path.join("calls.jsonl");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0.0, 0)),
-            Err(error) => return Err(error).context(format!("cannot read {}", path.display())),
-        };
+        let text = read_if_there(&self.path.join("calls.jsonl"))?.unwrap_or_default();
         let (mut total, mut unreadable) = (0.0, 0);
         for line in text.lines() {
             match serde_json::from_str::<Call>(line) {

@@ -221,7 +221,7 @@ pub(crate) fn fill(
     }
     if let serde_json::Value::Object(recipe) = serde_json::to_value(&world.recipe)? {
         report.recipe = recipe;
-        let precision = format!("{:?}", afterthought_kernels::precision()).to_lowercase();
+        let precision = afterthought_kernels::precision().to_string();
         report.recipe.insert("precision".into(), precision.into());
     }
     Ok(())

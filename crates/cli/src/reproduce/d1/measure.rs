@@ -1,10 +1,10 @@
 //! The four variants on both tasks at all lengths, over the test split.
 
-use super::world::{TASKS, World};
+use super::world::World;
 use afterthought_models::Decoder;
 use afterthought_random::Stream;
 use afterthought_tasks::metrics::{Difference, Interval, family_bootstrap, wilson};
-use afterthought_tasks::{Outcome, Profile, TaskName};
+use afterthought_tasks::{Outcome, Problem, Profile, TaskName};
 use afterthought_training::{Evaluated, evaluate};
 use serde::{Deserialize, Serialize};
 
@@ -187,19 +187,16 @@ impl Results {
     }
 }
 
-/// Decodes the test split greedily with one model at one length.
+/// Decodes a task's test problems greedily with one model at one length.
 pub(crate) fn measure(
     world: &World,
     decoder: &Decoder,
-    variant: Variant,
-    task: TaskName,
-    length: usize,
+    problems: &[Box<dyn Problem>],
+    (variant, task, length): (Variant, TaskName, usize),
     interrupt: &dyn Fn() -> bool,
 ) -> anyhow::Result<Measured> {
-    debug_assert!(TASKS.contains(&task));
-    let problems = world.test(task)?;
     let params = world.decoding(length, 0.0);
-    let result = evaluate(decoder, &problems, &world.format, &params, world.seed, interrupt)?;
+    let result = evaluate(decoder, problems, &world.format, &params, world.seed, interrupt)?;
     Ok(Measured {
         variant,
         task,
@@ -208,7 +205,7 @@ pub(crate) fn measure(
         items: result
             .items
             .into_iter()
-            .zip(&problems)
+            .zip(problems)
             .map(|(item, problem)| Item::new(item, task, problem.family()))
             .collect(),
     })

@@ -69,11 +69,11 @@ pub(crate) fn run(
         preset,
         seed: args.seed,
         ablations: args.ablations,
-        precision: format!("{:?}", afterthought_kernels::precision()).to_lowercase(),
+        precision: afterthought_kernels::precision().to_string(),
         recipe: &recipe,
     };
     let run = RunDir::open(&directory, &request)?;
-    let result = perform(args, preset, console, interrupt, &run, recipe.clone(), begun);
+    let result = perform(args, preset, console, interrupt, &run, recipe, begun);
     // Also after a failure or a signal: a later call that continues adds to it.
     run.log("calls.jsonl", &serde_json::json!({"seconds": begun.elapsed().as_secs_f64()}))?;
     result
@@ -88,10 +88,10 @@ fn perform(
     recipe: Recipe,
     begun: Instant,
 ) -> anyhow::Result<()> {
-    let world = World::new(recipe.clone(), args.seed)?;
+    let world = World::new(recipe, args.seed)?;
     let stages = Stages { world: &world, run, interrupt };
     let settings = if args.ablations { ablations::settings(&stages) } else { Vec::new() };
-    let mut plan = Plan::new(console, &plan(&recipe, &settings));
+    let mut plan = Plan::new(console, &plan(&world.recipe, &settings));
     let mut experiment = Experiment { console, stages: &stages, plan: &mut plan };
 
     let base = experiment.base()?;
@@ -243,6 +243,7 @@ impl Experiment<'_> {
         let progress = self.plan.start((Variant::ALL.len() * TASKS.len() * lengths.len()) as u64);
         let mut cells = Vec::new();
         for task in TASKS {
+            let problems = world.test(task)?;
             for variant in Variant::ALL {
                 let decoder = match variant {
                     Variant::Base => base,
@@ -257,9 +258,8 @@ impl Experiment<'_> {
                     cells.push(measure(
                         world,
                         decoder,
-                        variant,
-                        task,
-                        *length,
+                        &problems,
+                        (variant, task, *length),
                         self.stages.interrupt,
                     )?);
                     progress.inc(1);

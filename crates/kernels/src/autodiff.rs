@@ -1,33 +1,110 @@
 //! Hand-written backward passes. Each operation keeps its inputs (and for the output head the
 //! log-sum-exp of each row) and recomputes the rest; a gradient that nobody asked for is not built.
 
-use crate::attention::AttentionSpec;
+use crate::attention::{AttentionSpec, HeadLayout};
 use crate::ops::{KernelGradients, KernelOps};
 use burn::backend::Autodiff;
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
+use burn_autodiff::NodeId;
 use burn_autodiff::checkpoint::base::Checkpointer;
 use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use std::sync::Arc;
 
+/// Linear layers that share an input: `N` parents are the input and the weights.
 #[derive(Debug)]
-struct Linear;
+struct Linears;
 
-impl<B: KernelGradients> Backward<B, 2> for Linear {
-    /// Input and weight.
-    type State = (FloatTensor<B>, FloatTensor<B>);
+/// What the gradients of [`Linears`] need: the input if a weight is trained, the weights if the
+/// input has a gradient.
+#[derive(Clone, Debug)]
+struct LinearsState<B: KernelGradients> {
+    x: Option<FloatTensor<B>>,
+    weights: Option<Vec<FloatTensor<B>>>,
+    outputs: Vec<usize>,
+}
 
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+impl<B: KernelGradients, const N: usize> Backward<B, N> for Linears {
+    type State = LinearsState<B>;
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let [x_node, weight_node] = ops.parents;
-        let (x, weight) = ops.state;
-        if let Some(node) = x_node {
-            grads.register::<B>(node.id, B::fused_linear_backward_input(weight, grad.clone()));
+        let parents = ops.parents.map(|node| node.map(|node| node.id));
+        register_linears::<B>(&parents, ops.state, grad, grads);
+    }
+}
+
+/// [`Linears`] with one weight and a residual, the last parent.
+#[derive(Debug)]
+struct LinearAdd;
+
+impl<B: KernelGradients> Backward<B, 3> for LinearAdd {
+    type State = LinearsState<B>;
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let [x, weight, residual] = ops.parents.map(|node| node.map(|node| node.id));
+        register_linears::<B>(&[x, weight], ops.state, grad.clone(), grads);
+        if let Some(id) = residual {
+            grads.register::<B>(id, grad);
         }
-        if let Some(node) = weight_node {
-            grads.register::<B>(node.id, B::fused_linear_backward_weight(x, grad));
+    }
+}
+
+fn register_linears<B: KernelGradients>(
+    parents: &[Option<NodeId>],
+    state: LinearsState<B>,
+    grad: FloatTensor<B>,
+    grads: &mut Gradients,
+) {
+    if let (Some(id), Some(weights)) = (parents[0], &state.weights) {
+        grads.register::<B>(id, B::linears_backward_input(weights, grad.clone()));
+    }
+    if let Some(x) = state.x {
+        let gradients = B::linears_backward_weights(x, grad, &state.outputs);
+        for (id, grad) in parents[1..].iter().zip(gradients) {
+            if let Some(id) = id {
+                grads.register::<B>(*id, grad);
+            }
+        }
+    }
+}
+
+/// A tensor that may be part of the graph.
+type Tracked<B, C> = FloatTensor<Autodiff<B, C>>;
+
+/// The output of [`Linears`] on tracked or untracked tensors.
+fn linears<B: KernelGradients, C: CheckpointStrategy, const N: usize>(
+    tensors: [Tracked<B, C>; N],
+) -> Tracked<B, C> {
+    let tracked = tensors.each_ref().map(|tensor| is_tracked::<B, C>(tensor));
+    let nodes = tensors.each_ref().map(|tensor| tensor.node());
+    let [x, weights @ ..] = &tensors.map(|tensor| tensor.into_primitive())[..] else {
+        unreachable!("the input comes first")
+    };
+    let output = B::linears(x.clone(), weights, None);
+    match Backward::<B, N>::prepare::<C>(Linears, nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => prep.finish(LinearsState::new(x, weights, &tracked), output),
+        OpsKind::UnTracked(prep) => prep.finish(output),
+    }
+}
+
+/// Whether a gradient will flow into the tensor.
+fn is_tracked<B: KernelGradients, C: CheckpointStrategy>(tensor: &Tracked<B, C>) -> bool {
+    // The engine tells it only to an operation with the tensor as its parent, which is dropped.
+    let operation = Backward::<B, 1>::prepare::<C>(Linears, [tensor.node()]);
+    matches!(operation.compute_bound().stateful(), OpsKind::Tracked(_))
+}
+
+impl<B: KernelGradients> LinearsState<B> {
+    /// `tracked`: whether a gradient will flow into the input and each weight.
+    fn new(x: &FloatTensor<B>, weights: &[FloatTensor<B>], tracked: &[bool]) -> Self {
+        Self {
+            outputs: weights.iter().map(|weight| weight.shape()[0]).collect(),
+            x: tracked[1..].contains(&true).then(|| x.clone()),
+            weights: tracked[0].then(|| weights.to_vec()),
         }
     }
 }
@@ -54,19 +131,34 @@ impl<B: KernelGradients> Backward<B, 2> for RmsNorm {
 }
 
 #[derive(Debug)]
-struct SwiGlu;
+struct QkNorm;
 
-impl<B: KernelGradients> Backward<B, 2> for SwiGlu {
-    type State = (FloatTensor<B>, FloatTensor<B>);
+impl<B: KernelGradients> Backward<B, 3> for QkNorm {
+    type State = (FloatTensor<B>, [FloatTensor<B>; 2], HeadLayout, f32);
 
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let (gate, up) = ops.state;
-        let (grad_gate, grad_up) = B::fused_swiglu_backward(gate, up, grad);
-        for (node, grad) in ops.parents.into_iter().zip([grad_gate, grad_up]) {
+        let (qkv, norms, layout, eps) = ops.state;
+        let gradients = B::fused_qk_norm_backward(qkv, norms, grad, layout, eps);
+        for (node, grad) in ops.parents.into_iter().zip(gradients) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, grad);
             }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SwiGlu;
+
+impl<B: KernelGradients> Backward<B, 1> for SwiGlu {
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let [gate_up] = ops.parents;
+        if let Some(node) = gate_up {
+            grads.register::<B>(node.id, B::fused_swiglu_backward(ops.state, grad));
         }
     }
 }
@@ -90,13 +182,29 @@ impl<B: KernelGradients> Backward<B, 1> for Embedding {
 #[derive(Debug)]
 struct Attention;
 
-impl<B: KernelGradients> Backward<B, 3> for Attention {
-    type State = ([FloatTensor<B>; 3], AttentionSpec);
+impl<B: KernelGradients> Backward<B, 1> for Attention {
+    type State = (FloatTensor<B>, AttentionSpec);
 
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let ([q, k, v], spec) = ops.state;
-        let gradients = B::fused_attention_backward(q, k, v, grad, spec);
+        let [qkv_node] = ops.parents;
+        let (qkv, spec) = ops.state;
+        if let Some(node) = qkv_node {
+            grads.register::<B>(node.id, B::fused_attention_backward(qkv, grad, spec));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct BiasedAttention;
+
+impl<B: KernelGradients> Backward<B, 2> for BiasedAttention {
+    type State = (FloatTensor<B>, FloatTensor<B>, AttentionSpec);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (qkv, bias, spec) = ops.state;
+        let gradients = B::fused_biased_attention_backward(qkv, bias, grad, spec);
         for (node, grad) in ops.parents.into_iter().zip(gradients) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, grad);
@@ -131,14 +239,42 @@ impl<B: KernelGradients> Backward<B, 2> for TokenLogProb {
 
 impl<B: KernelGradients, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
     fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        let ((x, x_node), (weight, weight_node)) = (x.into_parts(), weight.into_parts());
-        match Linear.prepare::<C>([x_node, weight_node]).compute_bound().stateful() {
+        linears::<B, C, _>([x, weight])
+    }
+
+    fn fused_linear_add(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let tracked = [&x, &weight].map(|tensor| is_tracked::<B, C>(tensor));
+        let nodes = [x.node(), weight.node(), residual.node()];
+        let [x, weight, residual] = [x, weight, residual].map(|tensor| tensor.into_primitive());
+        let weights = [weight];
+        let output = B::linears(x.clone(), &weights, Some(residual));
+        match LinearAdd.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let output = B::fused_linear(x.clone(), weight.clone());
-                prep.finish((x, weight), output)
+                prep.finish(LinearsState::new(&x, &weights, &tracked), output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::fused_linear(x, weight)),
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
+    }
+
+    fn fused_linear_pair(
+        x: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linears::<B, C, _>([x, first, second])
+    }
+
+    fn fused_linear_triple(
+        x: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        third: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linears::<B, C, _>([x, first, second, third])
     }
 
     fn fused_rms_norm(
@@ -156,14 +292,28 @@ impl<B: KernelGradients, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
         }
     }
 
-    fn fused_swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
-        let ((gate, gate_node), (up, up_node)) = (gate.into_parts(), up.into_parts());
-        match SwiGlu.prepare::<C>([gate_node, up_node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                let output = B::fused_swiglu(gate.clone(), up.clone());
-                prep.finish((gate, up), output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::fused_swiglu(gate, up)),
+    fn fused_qk_norm(
+        qkv: FloatTensor<Self>,
+        q_norm: FloatTensor<Self>,
+        k_norm: FloatTensor<Self>,
+        layout: HeadLayout,
+        eps: f32,
+    ) -> FloatTensor<Self> {
+        let [(qkv, node), (q_norm, q_node), (k_norm, k_node)] =
+            [qkv, q_norm, k_norm].map(|tensor| tensor.into_parts());
+        let output = B::fused_qk_norm(qkv.clone(), q_norm.clone(), k_norm.clone(), layout, eps);
+        match QkNorm.prepare::<C>([node, q_node, k_node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((qkv, [q_norm, k_norm], layout, eps), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn fused_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (gate_up, node) = gate_up.into_parts();
+        let output = B::fused_swiglu(gate_up.clone());
+        match SwiGlu.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(gate_up, output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 
@@ -179,20 +329,25 @@ impl<B: KernelGradients, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
         }
     }
 
-    fn fused_attention(
-        q: FloatTensor<Self>,
-        k: FloatTensor<Self>,
-        v: FloatTensor<Self>,
+    fn fused_attention(qkv: FloatTensor<Self>, spec: AttentionSpec) -> FloatTensor<Self> {
+        let (qkv, node) = qkv.into_parts();
+        let output = B::fused_attention(qkv.clone(), spec.clone());
+        match Attention.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((qkv, spec), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn fused_biased_attention(
+        qkv: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         spec: AttentionSpec,
     ) -> FloatTensor<Self> {
-        let ((q, q_node), (k, k_node), (v, v_node)) =
-            (q.into_parts(), k.into_parts(), v.into_parts());
-        match Attention.prepare::<C>([q_node, k_node, v_node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                let output = B::fused_attention(q.clone(), k.clone(), v.clone(), spec.clone());
-                prep.finish(([q, k, v], spec), output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::fused_attention(q, k, v, spec)),
+        let [(qkv, node), (bias, bias_node)] = [qkv, bias].map(|tensor| tensor.into_parts());
+        let output = B::fused_biased_attention(qkv.clone(), bias.clone(), spec.clone());
+        match BiasedAttention.prepare::<C>([node, bias_node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((qkv, bias, spec), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 

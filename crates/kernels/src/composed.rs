@@ -1,12 +1,17 @@
 //! The same operations composed of ordinary tensor operations: what runs on devices without fused
 //! code, and the oracle that the fused code is tested against.
 
-use crate::attention::AttentionSpec;
+use crate::attention::{AttentionSpec, HeadLayout};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
 
 /// `x W^T`.
 pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     x.matmul(weight.transpose())
+}
+
+/// The products of `x` with each weight, side by side.
+pub fn linears<const N: usize>(x: Tensor<2>, weights: [Tensor<2>; N]) -> Tensor<2> {
+    Tensor::cat(weights.map(|weight| linear(x.clone(), weight)).to_vec(), 1)
 }
 
 /// `x / sqrt(mean(x^2) + eps) * weight`.
@@ -15,9 +20,29 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
     x / scale * weight.unsqueeze()
 }
 
-/// `silu(gate) * up`.
-pub fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
-    activation::silu(gate) * up
+/// RMSNorm over each query head and each key head.
+pub fn qk_norm(qkv: Tensor<2>, norms: [Tensor<1>; 2], layout: HeadLayout, eps: f32) -> Tensor<2> {
+    let [q, k, v] = split(qkv, layout);
+    let [q_norm, k_norm] = norms;
+    let norm = |x: Tensor<2>, weight: Tensor<1>| {
+        let [positions, width] = x.dims();
+        let heads = x.reshape([positions * (width / layout.head_dim), layout.head_dim]);
+        rms_norm(heads, weight, eps).reshape([positions, width])
+    };
+    Tensor::cat(vec![norm(q, q_norm), norm(k, k_norm), v], 1)
+}
+
+/// Queries, keys and values.
+fn split(qkv: Tensor<2>, layout: HeadLayout) -> [Tensor<2>; 3] {
+    let (keys, values) = (layout.keys(), layout.values());
+    let part = |first, end| qkv.clone().narrow(1, first, end - first);
+    [part(0, keys), part(keys, values), part(values, layout.width())]
+}
+
+/// `silu(gate) * up`, side by side in the input.
+pub fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
+    let inner = gate_up.dims()[1] / 2;
+    activation::silu(gate_up.clone().narrow(1, 0, inner)) * gate_up.narrow(1, inner, inner)
 }
 
 fn int_tensor(values: &[u32], device: &Device) -> Tensor<1, Int> {
@@ -32,28 +57,33 @@ pub fn embedding(table: Tensor<2>, ids: &[u32]) -> Tensor<2> {
     table.select(0, ids)
 }
 
-/// Rotary softmax attention; see [`crate::functions::attention`].
-pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, spec: &AttentionSpec) -> Tensor<2> {
-    let device = q.device();
+/// Rotary softmax attention; see [`crate::functions::attention`] and
+/// [`crate::functions::biased_attention`].
+pub fn attention(qkv: Tensor<2>, bias: Option<Tensor<2>>, spec: &AttentionSpec) -> Tensor<2> {
+    let device = qkv.device();
     let rows = spec.lengths.len();
-    let [positions, q_width] = q.dims();
+    let HeadLayout { heads, kv_heads, head_dim } = spec.layout;
+    let positions = qkv.dims()[0];
     let width = positions / rows;
+    let [q, k, v] = split(qkv, spec.layout);
     let heads_first =
-        |x: Tensor<2>, heads: usize| x.reshape([rows, width, heads, spec.head_dim]).swap_dims(1, 2);
-    let group = spec.heads / spec.kv_heads;
-    let shared =
-        |x: Tensor<4>| {
-            x.reshape([rows, spec.kv_heads, 1, width * spec.head_dim])
-                .repeat_dim(2, group)
-                .reshape([rows, spec.heads, width, spec.head_dim])
-        };
-    let q = rotate(heads_first(q, spec.heads), spec);
-    let k = shared(rotate(heads_first(k, spec.kv_heads), spec));
-    let v = shared(heads_first(v, spec.kv_heads));
-    let scores = q.matmul(k.swap_dims(2, 3)) * spec.scale();
-    let hidden = mask(spec, width, &device).expand([rows, spec.heads, width, width]);
+        |x: Tensor<2>, heads: usize| x.reshape([rows, width, heads, head_dim]).swap_dims(1, 2);
+    let group = heads / kv_heads;
+    let shared = |x: Tensor<4>| {
+        x.reshape([rows, kv_heads, 1, width * head_dim])
+            .repeat_dim(2, group)
+            .reshape([rows, heads, width, head_dim])
+    };
+    let q = rotate(heads_first(q, heads), spec);
+    let k = shared(rotate(heads_first(k, kv_heads), spec));
+    let v = shared(heads_first(v, kv_heads));
+    let mut scores = q.matmul(k.swap_dims(2, 3)) * spec.layout.scale();
+    if let Some(bias) = bias {
+        scores = scores + bias.reshape([1, heads, width, width]);
+    }
+    let hidden = mask(spec, width, &device).expand([rows, heads, width, width]);
     let probabilities = activation::softmax(scores.mask_fill(hidden, -1e30), 3);
-    let output = probabilities.matmul(v).swap_dims(1, 2).reshape([positions, q_width]);
+    let output = probabilities.matmul(v).swap_dims(1, 2).reshape([positions, heads * head_dim]);
     let real: Vec<f32> = spec
         .lengths
         .iter()

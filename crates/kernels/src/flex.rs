@@ -1,6 +1,6 @@
 //! The CPU backend's implementation: tensors to slices and back.
 
-use crate::attention::AttentionSpec;
+use crate::attention::{AttentionSpec, HeadLayout};
 use crate::cpu;
 use crate::ops::{KernelGradients, KernelOps};
 use crate::optimizer::AdamWStep;
@@ -46,9 +46,24 @@ fn whole(tensor: FlexTensor) -> FlexTensor {
 
 impl KernelOps for Flex {
     fn fused_linear(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
-        let (rows, outputs) = (x.shape()[0], weight.shape()[0]);
-        let (x, weight) = (Values::new(x), Values::new(weight));
-        tensor(cpu::linear::forward(x.slice(), weight.slice(), x.last_dim()), [rows, outputs])
+        Self::linears(x, &[weight], None)
+    }
+
+    fn fused_linear_add(x: FlexTensor, weight: FlexTensor, residual: FlexTensor) -> FlexTensor {
+        Self::linears(x, &[weight], Some(residual))
+    }
+
+    fn fused_linear_pair(x: FlexTensor, first: FlexTensor, second: FlexTensor) -> FlexTensor {
+        Self::linears(x, &[first, second], None)
+    }
+
+    fn fused_linear_triple(
+        x: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
+        third: FlexTensor,
+    ) -> FlexTensor {
+        Self::linears(x, &[first, second, third], None)
     }
 
     fn fused_rms_norm(x: FlexTensor, weight: FlexTensor, eps: f32) -> FlexTensor {
@@ -57,9 +72,23 @@ impl KernelOps for Flex {
         tensor(cpu::rms_norm::forward(x.slice(), weight.slice(), eps), shape)
     }
 
-    fn fused_swiglu(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
-        let shape = gate.shape();
-        tensor(cpu::swiglu::forward(Values::new(gate).slice(), Values::new(up).slice()), shape)
+    fn fused_qk_norm(
+        qkv: FlexTensor,
+        q_norm: FlexTensor,
+        k_norm: FlexTensor,
+        layout: HeadLayout,
+        eps: f32,
+    ) -> FlexTensor {
+        let shape = qkv.shape();
+        let [qkv, q_norm, k_norm] = [qkv, q_norm, k_norm].map(Values::new);
+        let norms = [q_norm.slice(), k_norm.slice()];
+        tensor(cpu::qk_norm::forward(qkv.slice(), norms, layout, eps), shape)
+    }
+
+    fn fused_swiglu(gate_up: FlexTensor) -> FlexTensor {
+        let (rows, gate_up) = (gate_up.shape()[0], Values::new(gate_up));
+        let inner = gate_up.last_dim() / 2;
+        tensor(cpu::swiglu::forward(gate_up.slice(), inner), [rows, inner])
     }
 
     fn fused_embedding(table: FlexTensor, ids: Arc<[u32]>) -> FlexTensor {
@@ -68,16 +97,23 @@ impl KernelOps for Flex {
         tensor(cpu::embedding::forward(table.slice(), &ids, width), [ids.len(), width])
     }
 
-    fn fused_attention(
-        q: FlexTensor,
-        k: FlexTensor,
-        v: FlexTensor,
+    fn fused_attention(qkv: FlexTensor, spec: AttentionSpec) -> FlexTensor {
+        let positions = qkv.shape()[0];
+        let width = positions / spec.lengths.len();
+        let values = cpu::attention::forward(Values::new(qkv).slice(), None, width, &spec);
+        tensor(values, [positions, spec.layout.keys()])
+    }
+
+    fn fused_biased_attention(
+        qkv: FlexTensor,
+        bias: FlexTensor,
         spec: AttentionSpec,
     ) -> FlexTensor {
-        let shape = q.shape();
-        let width = shape[0] / spec.lengths.len();
-        let (q, k, v) = (Values::new(q), Values::new(k), Values::new(v));
-        tensor(cpu::attention::forward(q.slice(), k.slice(), v.slice(), width, &spec), shape)
+        let positions = qkv.shape()[0];
+        let width = positions / spec.lengths.len();
+        let (qkv, bias) = (Values::new(qkv), Values::new(bias));
+        let values = cpu::attention::forward(qkv.slice(), Some(bias.slice()), width, &spec);
+        tensor(values, [positions, spec.layout.keys()])
     }
 
     fn fused_token_log_prob(
@@ -91,17 +127,36 @@ impl KernelOps for Flex {
 }
 
 impl KernelGradients for Flex {
-    fn fused_linear_backward_input(weight: FlexTensor, grad: FlexTensor) -> FlexTensor {
-        let (rows, weight, grad) = (grad.shape()[0], Values::new(weight), Values::new(grad));
-        let inputs = weight.last_dim();
-        tensor(cpu::linear::backward_input(weight.slice(), grad.slice(), inputs), [rows, inputs])
+    fn linears(x: FlexTensor, weights: &[FlexTensor], residual: Option<FlexTensor>) -> FlexTensor {
+        let (rows, outputs) = (x.shape()[0], weights.iter().map(|weight| weight.shape()[0]).sum());
+        let (x, residual) = (Values::new(x), residual.map(Values::new));
+        let weights: Vec<Values> = weights.iter().cloned().map(Values::new).collect();
+        let weights: Vec<&[f32]> = weights.iter().map(Values::slice).collect();
+        let residual = residual.as_ref().map(Values::slice);
+        let y = cpu::linear::forward(x.slice(), &weights, x.last_dim(), residual);
+        tensor(y, Shape::new([rows, outputs]))
     }
 
-    fn fused_linear_backward_weight(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
+    fn linears_backward_input(weights: &[FlexTensor], grad: FlexTensor) -> FlexTensor {
+        let (rows, inputs) = (grad.shape()[0], weights[0].shape()[1]);
+        let grad = Values::new(grad);
+        let weights: Vec<Values> = weights.iter().cloned().map(Values::new).collect();
+        let weights: Vec<&[f32]> = weights.iter().map(Values::slice).collect();
+        tensor(cpu::linear::backward_input(&weights, grad.slice(), inputs), [rows, inputs])
+    }
+
+    fn linears_backward_weights(
+        x: FlexTensor,
+        grad: FlexTensor,
+        outputs: &[usize],
+    ) -> Vec<FlexTensor> {
         let (x, grad) = (Values::new(x), Values::new(grad));
-        let (inputs, outputs) = (x.last_dim(), grad.last_dim());
-        let values = cpu::linear::backward_weight(x.slice(), grad.slice(), inputs, outputs);
-        tensor(values, [outputs, inputs])
+        let inputs = x.last_dim();
+        cpu::linear::backward_weights(x.slice(), grad.slice(), inputs, outputs)
+            .into_iter()
+            .zip(outputs)
+            .map(|(values, outputs)| tensor(values, [*outputs, inputs]))
+            .collect()
     }
 
     fn fused_rms_norm_backward(
@@ -118,15 +173,25 @@ impl KernelGradients for Flex {
         (tensor(grad_x, x_shape), grad_weight.map(|values| tensor(values, weight_shape)))
     }
 
-    fn fused_swiglu_backward(
-        gate: FlexTensor,
-        up: FlexTensor,
+    fn fused_qk_norm_backward(
+        qkv: FlexTensor,
+        [q_norm, k_norm]: [FlexTensor; 2],
         grad: FlexTensor,
-    ) -> (FlexTensor, FlexTensor) {
-        let shape = gate.shape();
-        let (gate, up, grad) = (Values::new(gate), Values::new(up), Values::new(grad));
-        let (grad_gate, grad_up) = cpu::swiglu::backward(gate.slice(), up.slice(), grad.slice());
-        (tensor(grad_gate, shape.clone()), tensor(grad_up, shape))
+        layout: HeadLayout,
+        eps: f32,
+    ) -> [FlexTensor; 3] {
+        let (shape, norm_shape) = (qkv.shape(), q_norm.shape());
+        let [qkv, q_norm, k_norm, grad] = [qkv, q_norm, k_norm, grad].map(Values::new);
+        let norms = [q_norm.slice(), k_norm.slice()];
+        let grads = cpu::qk_norm::backward(qkv.slice(), norms, grad.slice(), layout, eps);
+        let norm = |values| tensor(values, norm_shape.clone());
+        [tensor(grads.x, shape), norm(grads.q_norm), norm(grads.k_norm)]
+    }
+
+    fn fused_swiglu_backward(gate_up: FlexTensor, grad: FlexTensor) -> FlexTensor {
+        let (shape, gate_up, grad) = (gate_up.shape(), Values::new(gate_up), Values::new(grad));
+        let inner = grad.last_dim();
+        tensor(cpu::swiglu::backward(gate_up.slice(), grad.slice(), inner), shape)
     }
 
     fn fused_embedding_backward(rows: usize, ids: Arc<[u32]>, grad: FlexTensor) -> FlexTensor {
@@ -136,18 +201,29 @@ impl KernelGradients for Flex {
     }
 
     fn fused_attention_backward(
-        q: FlexTensor,
-        k: FlexTensor,
-        v: FlexTensor,
+        qkv: FlexTensor,
         grad: FlexTensor,
         spec: AttentionSpec,
-    ) -> [FlexTensor; 3] {
-        let (q_shape, kv_shape) = (q.shape(), k.shape());
-        let width = q_shape[0] / spec.lengths.len();
-        let [q, k, v, grad] = [q, k, v, grad].map(Values::new);
-        let grads =
-            cpu::attention::backward(q.slice(), k.slice(), v.slice(), grad.slice(), width, &spec);
-        [tensor(grads.q, q_shape), tensor(grads.k, kv_shape.clone()), tensor(grads.v, kv_shape)]
+    ) -> FlexTensor {
+        let shape = qkv.shape();
+        let width = shape[0] / spec.lengths.len();
+        let (qkv, grad) = (Values::new(qkv), Values::new(grad));
+        tensor(cpu::attention::backward(qkv.slice(), None, grad.slice(), width, &spec).0, shape)
+    }
+
+    fn fused_biased_attention_backward(
+        qkv: FlexTensor,
+        bias: FlexTensor,
+        grad: FlexTensor,
+        spec: AttentionSpec,
+    ) -> [FlexTensor; 2] {
+        let (shape, bias_shape) = (qkv.shape(), bias.shape());
+        let width = shape[0] / spec.lengths.len();
+        let [qkv, bias, grad] = [qkv, bias, grad].map(Values::new);
+        let bias = Some(bias.slice());
+        let (grad_qkv, grad_bias) =
+            cpu::attention::backward(qkv.slice(), bias, grad.slice(), width, &spec);
+        [tensor(grad_qkv, shape), tensor(grad_bias.unwrap_or_default(), bias_shape)]
     }
 
     fn fused_token_log_prob_with_sums(
@@ -211,6 +287,6 @@ impl KernelGradients for Flex {
     }
 
     fn sum_of_squares(x: FlexTensor) -> f64 {
-        Values::new(x).slice().iter().map(|value| f64::from(*value) * f64::from(*value)).sum()
+        cpu::adamw::sum_of_squares(Values::new(x).slice())
     }
 }

@@ -4,7 +4,7 @@
 //! Shapes are checked here, because tensor operations panic: a wrong shape is a bug of the caller,
 //! and values from outside (ids, lengths) must have been checked where they entered.
 
-use crate::attention::AttentionSpec;
+use crate::attention::{AttentionSpec, HeadLayout};
 use crate::composed;
 use crate::ops::KernelOps;
 use burn::backend::{Dispatch, DispatchDevice};
@@ -37,6 +37,49 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     composed::linear(x, weight)
 }
 
+/// `residual + x W^T`: `[n, in]`, `[out, in]` and `[n, out]` to `[n, out]`.
+pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
+    assert_eq!(x.dims()[1], weight.dims()[1], "input width and weight width differ");
+    assert_eq!(residual.dims(), [x.dims()[0], weight.dims()[0]], "residual and output differ");
+    if fused(&x) {
+        return Tensor::from_dispatch(Dispatch::fused_linear_add(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            residual.into_dispatch(),
+        ));
+    }
+    residual + composed::linear(x, weight)
+}
+
+/// `x W_1^T` and `x W_2^T` side by side, `[n, out_1 + out_2]`; the input is read once.
+pub fn linear_pair(x: Tensor<2>, weights: [Tensor<2>; 2]) -> Tensor<2> {
+    for weight in &weights {
+        assert_eq!(x.dims()[1], weight.dims()[1], "input width and weight width differ");
+    }
+    if fused(&x) {
+        let [first, second] = weights.map(Tensor::into_dispatch);
+        return Tensor::from_dispatch(Dispatch::fused_linear_pair(
+            x.into_dispatch(),
+            first,
+            second,
+        ));
+    }
+    composed::linears(x, weights)
+}
+
+/// [`linear_pair`] for three weights.
+pub fn linear_triple(x: Tensor<2>, weights: [Tensor<2>; 3]) -> Tensor<2> {
+    for weight in &weights {
+        assert_eq!(x.dims()[1], weight.dims()[1], "input width and weight width differ");
+    }
+    if fused(&x) {
+        let [first, second, third] = weights.map(Tensor::into_dispatch);
+        let output = Dispatch::fused_linear_triple(x.into_dispatch(), first, second, third);
+        return Tensor::from_dispatch(output);
+    }
+    composed::linears(x, weights)
+}
+
 /// `x / sqrt(mean(x^2) + eps) * weight` over each row of `x` (Zhang & Sennrich 2019).
 pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
     assert_eq!(x.dims()[1], weight.dims()[0], "row width and norm width differ");
@@ -47,16 +90,29 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
     composed::rms_norm(x, weight, eps)
 }
 
-/// `silu(gate) * up` (Shazeer 2020).
-pub fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
-    assert_eq!(gate.dims(), up.dims(), "gate and up differ in shape");
-    if fused(&gate) {
-        return Tensor::from_dispatch(Dispatch::fused_swiglu(
-            gate.into_dispatch(),
-            up.into_dispatch(),
-        ));
+/// RMSNorm with `norms` (`[head_dim]` each) over each query head and each key head of rows laid out
+/// by `layout`; values pass unchanged (Qwen3).
+pub fn qk_norm(qkv: Tensor<2>, norms: [Tensor<1>; 2], layout: HeadLayout, eps: f32) -> Tensor<2> {
+    assert_eq!(qkv.dims()[1], layout.width(), "row width and heads differ");
+    for norm in &norms {
+        assert_eq!(norm.dims()[0], layout.head_dim, "norm width and head width differ");
     }
-    composed::swiglu(gate, up)
+    if fused(&qkv) {
+        let [q_norm, k_norm] = norms.map(Tensor::into_dispatch);
+        let y = Dispatch::fused_qk_norm(qkv.into_dispatch(), q_norm, k_norm, layout, eps);
+        return Tensor::from_dispatch(y);
+    }
+    composed::qk_norm(qkv, norms, layout, eps)
+}
+
+/// `silu(gate) * up` (Shazeer 2020) of rows that hold gate and up side by side: `[n, 2 inner]` to
+/// `[n, inner]`.
+pub fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
+    assert!(gate_up.dims()[1].is_multiple_of(2), "gate and up differ in width");
+    if fused(&gate_up) {
+        return Tensor::from_dispatch(Dispatch::fused_swiglu(gate_up.into_dispatch()));
+    }
+    composed::swiglu(gate_up)
 }
 
 /// Rows of `table` (`[vocab, width]`) by id.
@@ -74,28 +130,39 @@ pub fn embedding(table: Tensor<2>, ids: Arc<[u32]>) -> Tensor<2> {
 
 /// Softmax attention over a batch of `spec.lengths.len()` rows of equal width.
 ///
-/// `q` is `[rows * width, heads * head_dim]`, `k` and `v` are `[rows * width, kv_heads *
-/// head_dim]`; queries and keys are rotated here. Returns the shape of `q`.
-pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, spec: AttentionSpec) -> Tensor<2> {
-    let ([positions, q_width], rows) = (q.dims(), spec.lengths.len());
+/// `qkv` is `[rows * width, spec.layout.width()]`; queries and keys are rotated here. Returns
+/// `[rows * width, heads * head_dim]`.
+pub fn attention(qkv: Tensor<2>, spec: AttentionSpec) -> Tensor<2> {
+    let ([positions, row_width], rows) = (qkv.dims(), spec.lengths.len());
     assert!(
         rows > 0 && positions > 0 && positions.is_multiple_of(rows),
         "an empty or ragged batch"
     );
-    assert_eq!(q_width, spec.heads * spec.head_dim, "query width");
-    assert_eq!(k.dims(), [positions, spec.kv_heads * spec.head_dim], "key shape");
-    assert_eq!(k.dims(), v.dims(), "key and value shapes differ");
+    assert_eq!(row_width, spec.layout.width(), "queries, keys and values");
     spec.check(rows, positions / rows);
-    if fused(&q) {
-        let output = Dispatch::fused_attention(
-            q.into_dispatch(),
-            k.into_dispatch(),
-            v.into_dispatch(),
-            spec,
-        );
-        return Tensor::from_dispatch(output);
+    if fused(&qkv) {
+        return Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), spec));
     }
-    composed::attention(q, k, v, &spec)
+    composed::attention(qkv, None, &spec)
+}
+
+/// [`attention`] with a bias that is added to the scaled scores, the same for every row of the batch
+/// (Raffel et al. 2020, section 2.1): `[heads * width, width]`, one row for each head and query.
+pub fn biased_attention(qkv: Tensor<2>, bias: Tensor<2>, spec: AttentionSpec) -> Tensor<2> {
+    let ([positions, row_width], rows) = (qkv.dims(), spec.lengths.len());
+    assert!(
+        rows > 0 && positions > 0 && positions.is_multiple_of(rows),
+        "an empty or ragged batch"
+    );
+    let width = positions / rows;
+    assert_eq!(row_width, spec.layout.width(), "queries, keys and values");
+    assert_eq!(bias.dims(), [spec.layout.heads * width, width], "one bias a head, query and key");
+    spec.check(rows, width);
+    if fused(&qkv) {
+        let (qkv, bias) = (qkv.into_dispatch(), bias.into_dispatch());
+        return Tensor::from_dispatch(Dispatch::fused_biased_attention(qkv, bias, spec));
+    }
+    composed::attention(qkv, Some(bias), &spec)
 }
 
 /// Log-probability of one target a row under `softmax(hidden head^T)`, tokens in `excluded` having

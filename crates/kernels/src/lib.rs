@@ -6,7 +6,7 @@
 //! fused, threaded, vectorised kernel (`cpu/`) with a hand-written backward pass (`autodiff`); on
 //! every other device it is [`composed`] of ordinary tensor operations.
 //!
-//! Linear layers multiply in f32 or, on processors with AMX, in bf16 ([`Precision`]). Results do not
+//! Products multiply in f32 or, on processors with AMX or AVX-512-BF16, in bf16 ([`Precision`]). Results do not
 //! depend on the number of threads.
 #![allow(unsafe_code)]
 
@@ -16,13 +16,15 @@ pub mod composed;
 mod cpu;
 mod flex;
 pub mod functions;
+pub mod inference;
 mod ops;
 mod optimizer;
 mod precision;
 
-pub use attention::{AttentionSpec, RotaryTable};
+pub use attention::{AttentionSpec, HeadLayout, RotaryTable};
 pub use functions::{
-    attention, embedding, has_fused_kernels, linear, rms_norm, swiglu, token_log_prob,
+    attention, biased_attention, embedding, has_fused_kernels, linear, linear_add, linear_pair,
+    linear_triple, qk_norm, rms_norm, swiglu, token_log_prob,
 };
 pub use ops::{KernelGradients, KernelOps};
 pub use optimizer::{AdamWStep, adamw, sum_of_squares};

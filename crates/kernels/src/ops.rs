@@ -1,6 +1,6 @@
 //! The backend traits: what a backend provides, and what its gradients need.
 
-use crate::attention::AttentionSpec;
+use crate::attention::{AttentionSpec, HeadLayout};
 use crate::optimizer::AdamWStep;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
@@ -17,6 +17,28 @@ pub trait KernelOps: Backend {
     /// `x W^T`.
     fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
 
+    /// `residual + x W^T`.
+    fn fused_linear_add(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// `x W_1^T` and `x W_2^T`, side by side.
+    fn fused_linear_pair(
+        x: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// `x W_1^T`, `x W_2^T` and `x W_3^T`, side by side.
+    fn fused_linear_triple(
+        x: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        third: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
     /// `x / sqrt(mean(x^2) + eps) * weight` over the last dimension.
     fn fused_rms_norm(
         x: FloatTensor<Self>,
@@ -24,17 +46,28 @@ pub trait KernelOps: Backend {
         eps: f32,
     ) -> FloatTensor<Self>;
 
-    /// `silu(gate) * up`.
-    fn fused_swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// RMSNorm over each query and key head of rows of queries, keys and values.
+    fn fused_qk_norm(
+        qkv: FloatTensor<Self>,
+        q_norm: FloatTensor<Self>,
+        k_norm: FloatTensor<Self>,
+        layout: HeadLayout,
+        eps: f32,
+    ) -> FloatTensor<Self>;
+
+    /// `silu(gate) * up`, gate and up side by side in the input.
+    fn fused_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// Rows of `table` by id.
     fn fused_embedding(table: FloatTensor<Self>, ids: Arc<[u32]>) -> FloatTensor<Self>;
 
     /// Rotary softmax attention over a batch of `spec.lengths.len()` rows.
-    fn fused_attention(
-        q: FloatTensor<Self>,
-        k: FloatTensor<Self>,
-        v: FloatTensor<Self>,
+    fn fused_attention(qkv: FloatTensor<Self>, spec: AttentionSpec) -> FloatTensor<Self>;
+
+    /// [`Self::fused_attention`] with a bias on the scaled scores.
+    fn fused_biased_attention(
+        qkv: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
         spec: AttentionSpec,
     ) -> FloatTensor<Self>;
 
@@ -49,17 +82,25 @@ pub trait KernelOps: Backend {
 
 /// Backward passes of [`KernelOps`] and operations that never need one.
 pub trait KernelGradients: KernelOps {
-    /// Gradient of [`KernelOps::fused_linear`] for `x`.
-    fn fused_linear_backward_input(
-        weight: FloatTensor<Self>,
+    /// The products of `x` with each weight, side by side, added to `residual` if there is one.
+    fn linears(
+        x: FloatTensor<Self>,
+        weights: &[FloatTensor<Self>],
+        residual: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self>;
+
+    /// Gradient of [`Self::linears`] for `x`.
+    fn linears_backward_input(
+        weights: &[FloatTensor<Self>],
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// Gradient of [`KernelOps::fused_linear`] for `weight`.
-    fn fused_linear_backward_weight(
+    /// Gradients of [`Self::linears`] for weights with the given numbers of rows.
+    fn linears_backward_weights(
         x: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
+        outputs: &[usize],
+    ) -> Vec<FloatTensor<Self>>;
 
     /// Gradients of [`KernelOps::fused_rms_norm`] for `x` and, if wanted, `weight`.
     fn fused_rms_norm_backward(
@@ -70,12 +111,20 @@ pub trait KernelGradients: KernelOps {
         want_weight: bool,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>);
 
-    /// Gradients of [`KernelOps::fused_swiglu`] for `gate` and `up`.
-    fn fused_swiglu_backward(
-        gate: FloatTensor<Self>,
-        up: FloatTensor<Self>,
+    /// Gradients of [`KernelOps::fused_qk_norm`] for the rows and the two norms.
+    fn fused_qk_norm_backward(
+        qkv: FloatTensor<Self>,
+        norms: [FloatTensor<Self>; 2],
         grad: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+        layout: HeadLayout,
+        eps: f32,
+    ) -> [FloatTensor<Self>; 3];
+
+    /// Gradient of [`KernelOps::fused_swiglu`].
+    fn fused_swiglu_backward(
+        gate_up: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 
     /// Gradient of [`KernelOps::fused_embedding`] for a table of `rows` rows.
     fn fused_embedding_backward(
@@ -84,14 +133,20 @@ pub trait KernelGradients: KernelOps {
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// Gradients of [`KernelOps::fused_attention`] for queries, keys and values.
+    /// Gradient of [`KernelOps::fused_attention`].
     fn fused_attention_backward(
-        q: FloatTensor<Self>,
-        k: FloatTensor<Self>,
-        v: FloatTensor<Self>,
+        qkv: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         spec: AttentionSpec,
-    ) -> [FloatTensor<Self>; 3];
+    ) -> FloatTensor<Self>;
+
+    /// Gradients of [`KernelOps::fused_biased_attention`] for the rows and the bias.
+    fn fused_biased_attention_backward(
+        qkv: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        spec: AttentionSpec,
+    ) -> [FloatTensor<Self>; 2];
 
     /// [`KernelOps::fused_token_log_prob`] together with the log-sum-exp of each row.
     fn fused_token_log_prob_with_sums(

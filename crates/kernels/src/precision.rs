@@ -1,16 +1,16 @@
-//! In which precision linear layers multiply.
+//! In which precision matrix products multiply.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Precision of the products of linear layers; weights, activations and sums are f32 in both.
+/// Precision of the products of linear layers, attention and the output head; weights, activations
+/// and sums are f32 in both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// f32 throughout.
     #[default]
     F32,
-    /// Factors rounded to bf16, sums in f32: several times faster where the processor has AMX. The
-    /// output head of the losses ([`crate::token_log_prob`]) stays in f32; logits for decoding go
-    /// through a linear layer, so a trace's log-probabilities differ from scored ones by rounding.
+    /// Factors rounded to bf16, sums in f32: several times faster where the processor has AMX
+    /// tiles; AVX-512-BF16 serves where it has none.
     Bf16,
 }
 
@@ -33,16 +33,16 @@ pub struct Bf16Unsupported;
 
 impl std::fmt::Display for Bf16Unsupported {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("this processor has no bf16 matrix instructions (AMX)")
+        f.write_str("this processor has no bf16 matrix instructions (AMX or AVX-512-BF16)")
     }
 }
 
 impl std::error::Error for Bf16Unsupported {}
 
 impl Precision {
-    /// bf16 where the processor has it, else f32.
+    /// bf16 where the processor has tiles for it, else f32.
     pub fn fastest() -> Self {
-        if crate::cpu::bf16::supported() { Self::Bf16 } else { Self::F32 }
+        if crate::cpu::bf16::amx::available() { Self::Bf16 } else { Self::F32 }
     }
 }
 

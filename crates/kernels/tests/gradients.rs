@@ -2,7 +2,7 @@
 //! differences, over odd shapes.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use afterthought_kernels::{AttentionSpec, RotaryTable, composed, functions};
+use afterthought_kernels::{AttentionSpec, HeadLayout, RotaryTable, composed, functions};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
 
@@ -111,6 +111,55 @@ fn linear() {
 }
 
 #[test]
+fn linear_layers_that_share_an_input() {
+    for rows in SIZES {
+        for (inputs, outputs) in [(1, [1, 1, 1]), (7, [33, 7, 1]), (33, [32, 64, 7])] {
+            let [first, second, third] = outputs;
+            check(Case {
+                name: format!("linear_triple {rows}x{inputs}->{outputs:?}"),
+                shapes: vec![[rows, inputs], [first, inputs], [second, inputs], [third, inputs]],
+                fused: &|t| {
+                    let weights = [t[1].clone(), t[2].clone(), t[3].clone()];
+                    functions::linear_triple(t[0].clone(), weights)
+                },
+                composed: &|t| {
+                    let weights = [t[1].clone(), t[2].clone(), t[3].clone()];
+                    composed::linears(t[0].clone(), weights)
+                },
+            });
+            check(Case {
+                name: format!("linear_pair {rows}x{inputs}->{outputs:?}"),
+                shapes: vec![[rows, inputs], [first, inputs], [third, inputs]],
+                fused: &|t| functions::linear_pair(t[0].clone(), [t[1].clone(), t[2].clone()]),
+                composed: &|t| composed::linears(t[0].clone(), [t[1].clone(), t[2].clone()]),
+            });
+            check(Case {
+                name: format!("linear_add {rows}x{inputs}->{first}"),
+                shapes: vec![[rows, inputs], [first, inputs], [rows, first]],
+                fused: &|t| functions::linear_add(t[0].clone(), t[1].clone(), t[2].clone()),
+                composed: &|t| t[2].clone() + composed::linear(t[0].clone(), t[1].clone()),
+            });
+        }
+    }
+}
+
+#[test]
+fn qk_norm() {
+    for rows in SIZES {
+        for (heads, kv_heads, head_dim) in [(1, 1, 7), (4, 2, 16), (3, 1, 33)] {
+            let layout = HeadLayout { heads, kv_heads, head_dim };
+            let norms = |t: &[Tensor<2>]| [1, 2].map(|i: usize| t[i].clone().squeeze_dim(0));
+            check(Case {
+                name: format!("qk_norm {rows} x {layout:?}"),
+                shapes: vec![[rows, layout.width()], [1, head_dim], [1, head_dim]],
+                fused: &|t| functions::qk_norm(t[0].clone(), norms(t), layout, 0.1),
+                composed: &|t| composed::qk_norm(t[0].clone(), norms(t), layout, 0.1),
+            });
+        }
+    }
+}
+
+#[test]
 fn rms_norm() {
     for rows in SIZES {
         for width in [1, 7, 33, 127] {
@@ -129,9 +178,9 @@ fn swiglu() {
     for rows in SIZES {
         check(Case {
             name: format!("swiglu {rows}x33"),
-            shapes: vec![[rows, 33], [rows, 33]],
-            fused: &|t| functions::swiglu(t[0].clone(), t[1].clone()),
-            composed: &|t| composed::swiglu(t[0].clone(), t[1].clone()),
+            shapes: vec![[rows, 66]],
+            fused: &|t| functions::swiglu(t[0].clone()),
+            composed: &|t| composed::swiglu(t[0].clone()),
         });
     }
 }
@@ -179,42 +228,53 @@ fn token_log_prob() {
 #[test]
 fn attention() {
     for (rows, width) in [(1, 1), (2, 7), (3, 33), (1, 127usize)] {
-        for (heads, kv_heads, head_dim) in [(1, 1, 16), (4, 2, 6), (3, 3, 32), (6, 1, 8)] {
+        for (heads, kv_heads, head_dim) in
+            [(1, 1, 16), (4, 2, 6), (3, 3, 32), (6, 1, 8), (2, 1, 128)]
+        {
             for causal in [false, true] {
                 for rotary in [false, true] {
-                    let lengths: Arc<[usize]> =
-                        (0..rows).map(|row| width - (row * 5) % width.div_ceil(2)).collect();
+                    let layout = HeadLayout { heads, kv_heads, head_dim };
+                    let table = RotaryTable::standard(100.0, head_dim, width + 3);
                     let spec = AttentionSpec {
-                        heads,
-                        kv_heads,
-                        head_dim,
+                        layout,
                         causal,
-                        rotary: rotary
-                            .then(|| Arc::new(RotaryTable::standard(100.0, head_dim, width + 3))),
-                        lengths,
+                        rotary: rotary.then(|| Arc::new(table)),
+                        lengths: (0..rows)
+                            .map(|row| width - (row * 5) % width.div_ceil(2))
+                            .collect(),
                     };
                     let again = spec.clone();
-                    let positions = rows * width;
                     check(Case {
-                        name: format!("attention {rows}x{width} {spec:?}"),
-                        shapes: vec![
-                            [positions, heads * head_dim],
-                            [positions, kv_heads * head_dim],
-                            [positions, kv_heads * head_dim],
-                        ],
-                        fused: &move |t| {
-                            functions::attention(
-                                t[0].clone(),
-                                t[1].clone(),
-                                t[2].clone(),
-                                spec.clone(),
-                            )
-                        },
-                        composed: &move |t| {
-                            composed::attention(t[0].clone(), t[1].clone(), t[2].clone(), &again)
-                        },
+                        name: format!("attention {rows}x{width} {layout:?} {causal} {rotary}"),
+                        shapes: vec![[rows * width, layout.width()]],
+                        fused: &move |t| functions::attention(t[0].clone(), spec.clone()),
+                        composed: &move |t| composed::attention(t[0].clone(), None, &again),
                     });
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn biased_attention() {
+    for (rows, width) in [(1, 1), (2, 7), (11, 33usize)] {
+        for (heads, kv_heads, head_dim) in [(1, 1, 16), (4, 2, 6)] {
+            for causal in [false, true] {
+                let layout = HeadLayout { heads, kv_heads, head_dim };
+                let lengths = (0..rows).map(|row| width - (row * 5) % width.div_ceil(2)).collect();
+                let spec = AttentionSpec { layout, causal, rotary: None, lengths };
+                let again = spec.clone();
+                check(Case {
+                    name: format!("biased attention {rows}x{width} {layout:?} {causal}"),
+                    shapes: vec![[rows * width, layout.width()], [heads * width, width]],
+                    fused: &move |t| {
+                        functions::biased_attention(t[0].clone(), t[1].clone(), spec.clone())
+                    },
+                    composed: &move |t| {
+                        composed::attention(t[0].clone(), Some(t[1].clone()), &again)
+                    },
+                });
             }
         }
     }
@@ -234,16 +294,10 @@ fn frozen_inputs_get_no_gradient() {
 #[test]
 #[should_panic(expected = "an empty or ragged batch")]
 fn empty_batches_are_refused() {
-    let empty = || Tensor::<2>::zeros([0, 4], &device());
-    let spec = AttentionSpec {
-        heads: 1,
-        kv_heads: 1,
-        head_dim: 4,
-        causal: false,
-        rotary: None,
-        lengths: Arc::new([]),
-    };
-    let _ = functions::attention(empty(), empty(), empty(), spec);
+    let empty = || Tensor::<2>::zeros([0, 12], &device());
+    let layout = HeadLayout { heads: 1, kv_heads: 1, head_dim: 4 };
+    let spec = AttentionSpec { layout, causal: false, rotary: None, lengths: Arc::new([]) };
+    let _ = functions::attention(empty(), spec);
 }
 
 #[test]

@@ -2,7 +2,7 @@ use crate::layer::Layer;
 use crate::parameter::{Count, SetTrainable, Track};
 use crate::{Batch, DecoderConfig, Error, Linear, Parameter, ParameterVisitor};
 use afterthought_kernels as kernels;
-use afterthought_kernels::{AttentionSpec, RotaryTable};
+use afterthought_kernels::{AttentionSpec, HeadLayout, RotaryTable};
 use afterthought_random::Stream;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
@@ -132,9 +132,11 @@ impl Decoder {
         self.check(batch, &positions)?;
         let config = &self.config;
         let spec = AttentionSpec {
-            heads: config.num_attention_heads,
-            kv_heads: config.num_key_value_heads,
-            head_dim: config.head_dim,
+            layout: HeadLayout {
+                heads: config.num_attention_heads,
+                kv_heads: config.num_key_value_heads,
+                head_dim: config.head_dim,
+            },
             causal: config.causal,
             rotary: Some(self.rotary.clone()),
             lengths: batch.lengths().clone(),

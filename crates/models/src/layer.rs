@@ -30,23 +30,28 @@ impl Layer {
         config: &DecoderConfig,
         at: Option<Arc<[u32]>>,
     ) -> Tensor<2> {
-        let eps = config.rms_norm_eps;
+        let (eps, layout) = (config.rms_norm_eps, spec.layout);
         let h = kernels::rms_norm(x.clone(), self.input_norm.value.clone(), eps);
-        let (q, k) = (self.q.forward(h.clone()), self.k.forward(h.clone()));
-        let v = self.v.forward(h);
-        let (q, k) = match &self.qk_norm {
-            Some([q_norm, k_norm]) => (head_norm(q, q_norm, eps), head_norm(k, k_norm, eps)),
-            None => (q, k),
-        };
-        let attended = kernels::attention(q, k, v, spec);
+        let weights = [&self.q, &self.k, &self.v].map(|linear| linear.weight.value.clone());
+        let mut qkv = kernels::linear_triple(h, weights);
+        if let [Some(q), Some(k), Some(v)] = [&self.q.bias, &self.k.bias, &self.v.bias] {
+            let biases = [q, k, v].map(|bias| bias.value.clone()).to_vec();
+            qkv = qkv + Tensor::cat(biases, 0).unsqueeze();
+        }
+        if let Some(norms) = &self.qk_norm {
+            let norms = norms.each_ref().map(|norm| norm.value.clone());
+            qkv = kernels::qk_norm(qkv, norms, layout, eps);
+        }
+        let attended = kernels::attention(qkv, spec);
         let (x, attended) = match at {
             Some(at) => (kernels::embedding(x, at.clone()), kernels::embedding(attended, at)),
             None => (x, attended),
         };
-        let x = x + self.o.forward(attended);
+        let x = kernels::linear_add(attended, self.o.weight.value.clone(), x);
         let h = kernels::rms_norm(x.clone(), self.feed_forward_norm.value.clone(), eps);
-        let h = kernels::swiglu(self.gate.forward(h.clone()), self.up.forward(h));
-        x + self.down.forward(h)
+        let weights = [&self.gate, &self.up].map(|linear| linear.weight.value.clone());
+        let h = kernels::swiglu(kernels::linear_pair(h, weights));
+        kernels::linear_add(h, self.down.weight.value.clone(), x)
     }
 
     pub(crate) fn visit<V: ParameterVisitor>(&mut self, visitor: &mut V) {
@@ -64,12 +69,4 @@ impl Layer {
             linear.visit(visitor);
         }
     }
-}
-
-/// RMSNorm over each head of `[positions, heads * head_dim]`.
-fn head_norm(x: Tensor<2>, norm: &Parameter<1>, eps: f32) -> Tensor<2> {
-    let [positions, width] = x.dims();
-    let [head_dim] = norm.value.dims();
-    let heads = x.reshape([positions * (width / head_dim), head_dim]);
-    kernels::rms_norm(heads, norm.value.clone(), eps).reshape([positions, width])
 }

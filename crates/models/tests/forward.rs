@@ -3,7 +3,7 @@
 
 mod tiny;
 
-use afterthought_kernels::{AttentionSpec, RotaryTable, attention};
+use afterthought_kernels::{AttentionSpec, HeadLayout, RotaryTable, attention};
 use afterthought_models::{Batch, Decoder, DecoderConfig, Error};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
@@ -265,30 +265,24 @@ impl afterthought_models::ParameterVisitor for Read {
 
 #[test]
 fn attention_without_angles_is_equivariant_to_permutations() {
-    let (width, heads, kv_heads, head_dim) = (9, 4, 2, 6);
+    let (width, layout) = (9, HeadLayout { heads: 4, kv_heads: 2, head_dim: 6 });
     let order = [4, 0, 8, 2, 7, 1, 3, 6, 5];
-    let input = |salt: usize, columns: usize| -> Vec<f32> {
-        (0..width * columns).map(|i| ((i * 7919 + salt) as f32 * 0.618).sin()).collect()
-    };
     let permuted = |rows: &[f32]| -> Vec<f32> {
         let columns = rows.len() / width;
         order.iter().flat_map(|row| rows[row * columns..][..columns].to_vec()).collect()
     };
-    let run = |q: Vec<f32>, k: Vec<f32>, v: Vec<f32>, rotary: bool, causal: bool| {
-        let tensor = |rows: Vec<f32>| {
-            let columns = rows.len() / width;
-            Tensor::<2>::from_data(TensorData::new(rows, [width, columns]), &Device::flex())
-        };
-        let rotary = rotary.then(|| Arc::new(RotaryTable::standard(100.0, head_dim, width)));
-        let lengths = [width].into();
-        let spec = AttentionSpec { heads, kv_heads, head_dim, causal, rotary, lengths };
-        values(attention(tensor(q), tensor(k), tensor(v), spec))
+    let run = |qkv: Vec<f32>, rotary: bool, causal: bool| {
+        let data = TensorData::new(qkv, [width, layout.width()]);
+        let qkv = Tensor::<2>::from_data(data, &Device::flex());
+        let table = RotaryTable::standard(100.0, layout.head_dim, width);
+        let rotary = rotary.then(|| Arc::new(table));
+        values(attention(qkv, AttentionSpec { layout, causal, rotary, lengths: [width].into() }))
     };
-    let (q, k, v) =
-        (input(1, heads * head_dim), input(2, kv_heads * head_dim), input(3, kv_heads * head_dim));
+    let count = width * layout.width();
+    let qkv: Vec<f32> = (0..count).map(|i| ((i * 7919 + 1) as f32 * 0.618).sin()).collect();
     let difference = |rotary, causal| {
-        let expected = permuted(&run(q.clone(), k.clone(), v.clone(), rotary, causal));
-        let got = run(permuted(&q), permuted(&k), permuted(&v), rotary, causal);
+        let expected = permuted(&run(qkv.clone(), rotary, causal));
+        let got = run(permuted(&qkv), rotary, causal);
         got.iter().zip(&expected).map(|(g, e)| (g - e).abs()).fold(0.0, f32::max)
     };
     assert!(difference(false, false) < 1e-6);

@@ -45,7 +45,7 @@ struct Diagnosis {
     disk_free_bytes: Option<u64>,
     /// Whether the fused kernels run here, or the composed operations in their place.
     fused_kernels: bool,
-    /// Of the products of linear layers.
+    /// Of matrix products.
     precision: String,
     checks: Vec<Check>,
     ok: bool,

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use afterthought_kernels::{
-    AttentionSpec, Precision, RotaryTable, composed, functions, precision, set_precision,
+    AttentionSpec, HeadLayout, Precision, RotaryTable, composed, functions, precision,
+    set_precision,
 };
 use afterthought_models::{Batch, Decoder, DecoderConfig, hub};
 use afterthought_random::Stream;
@@ -75,18 +76,17 @@ fn f32_checks(device: &Device) -> Vec<Check> {
     let compare = |name, fused: Tensor<2>, composed: Tensor<2>| {
         check(name, difference(&fused, &composed), ROUNDING)
     };
-    let (x, gate) = (matrix(37, 48, 1), matrix(37, 48, 2));
+    let (x, gate_up) = (matrix(37, 48, 1), matrix(37, 96, 2));
     let (weight, table) = (matrix(80, 48, 3), matrix(61, 48, 4));
     let norm = vector(48, 5);
     let ids: Arc<[u32]> = (0..37).map(|i| i * 13 % 61).collect();
     let banned: Arc<[u32]> = Arc::new([60]);
     let targets: Arc<[u32]> = (0..37).map(|i| i * 7 % 60).collect();
     let column = |values: Tensor<1>| values.reshape([37, 1]);
-    let [q, k, v] = [6, 7, 8].map(|salt| matrix(2 * 19, 4 * 12, salt));
+    let layout = HeadLayout { heads: 4, kv_heads: 4, head_dim: 12 };
+    let qkv = matrix(2 * 19, layout.width(), 6);
     let spec = AttentionSpec {
-        heads: 4,
-        kv_heads: 4,
-        head_dim: 12,
+        layout,
         causal: false,
         rotary: Some(Arc::new(RotaryTable::standard(10_000.0, 12, 19))),
         lengths: Arc::new([19, 11]),
@@ -102,11 +102,7 @@ fn f32_checks(device: &Device) -> Vec<Check> {
             functions::rms_norm(x.clone(), norm.clone(), 1e-5),
             composed::rms_norm(x.clone(), norm, 1e-5),
         ),
-        compare(
-            "swiglu",
-            functions::swiglu(gate.clone(), x.clone()),
-            composed::swiglu(gate, x.clone()),
-        ),
+        compare("swiglu", functions::swiglu(gate_up.clone()), composed::swiglu(gate_up)),
         compare(
             "embedding",
             functions::embedding(table.clone(), ids.clone()),
@@ -114,8 +110,8 @@ fn f32_checks(device: &Device) -> Vec<Check> {
         ),
         compare(
             "attention",
-            functions::attention(q.clone(), k.clone(), v.clone(), spec.clone()),
-            composed::attention(q, k, v, &spec),
+            functions::attention(qkv.clone(), spec.clone()),
+            composed::attention(qkv, None, &spec),
         ),
         compare(
             "token_log_prob",

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 /// Rows handled by one task. Partial weight gradients are one a task and summed in task order, so
 /// this constant, not the thread count, fixes the order of the sum.
-const ROWS: usize = 128;
+pub(super) const ROWS: usize = 128;
 
 /// Whole rows, so that every output is written.
 fn check(x: &[f32], weight: &[f32]) {
@@ -25,7 +25,7 @@ pub(crate) fn forward(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
 }
 
 vectorised! {
-    fn forward_rows(y: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
+    pub(crate) fn forward_rows(y: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
         let width = weight.len();
         for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
             let scale = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
@@ -54,35 +54,38 @@ pub(crate) fn backward(
         .zip(x.par_chunks(chunk))
         .zip(grad.par_chunks(chunk))
         .map(|((grad_x, x), grad)| {
-            let mut grad_weight = vec![0.0; width];
-            backward_rows(grad_x, &mut grad_weight, x, weight, grad, eps);
+            let (mut grad_weight, mut weighted) = (vec![0.0; width], vec![0.0; width]);
+            backward_rows(grad_x, &mut grad_weight, &mut weighted, x, weight, grad, eps);
             grad_weight
         })
         .collect();
-    let grad_weight = want_weight.then(|| {
-        let mut total = vec![0.0; width];
-        for partial in &partials {
-            for (total, part) in total.iter_mut().zip(partial) {
-                *total += part;
-            }
-        }
-        total
-    });
+    let grad_weight = want_weight.then(|| sum(&partials, width));
     (grad_x, grad_weight)
 }
 
+/// The sum of partial gradients, in their order.
+pub(crate) fn sum(partials: &[Vec<f32>], width: usize) -> Vec<f32> {
+    let mut total = vec![0.0; width];
+    for partial in partials {
+        for (total, part) in total.iter_mut().zip(partial) {
+            *total += part;
+        }
+    }
+    total
+}
+
 vectorised! {
-    fn backward_rows(
+    /// Adds to `grad_weight`; `weighted` is scratch space of a row.
+    pub(super) fn backward_rows(
         grad_x: &mut [f32],
         grad_weight: &mut [f32],
+        weighted: &mut [f32],
         x: &[f32],
         weight: &[f32],
         grad: &[f32],
         eps: f32,
     ) {
         let width = weight.len();
-        // w * dy, kept for the row in hand.
-        let mut weighted = vec![0.0f32; width];
         for ((grad_x, x), grad) in grad_x
             .chunks_exact_mut(width)
             .zip(x.chunks_exact(width))
@@ -92,8 +95,8 @@ vectorised! {
             for ((weighted, w), g) in weighted.iter_mut().zip(weight).zip(grad) {
                 *weighted = w * g;
             }
-            let coefficient = dot(&weighted, x) * scale * scale * scale / width as f32;
-            for ((grad_x, weighted), x) in grad_x.iter_mut().zip(&weighted).zip(x) {
+            let coefficient = dot(weighted, x) * scale * scale * scale / width as f32;
+            for ((grad_x, weighted), x) in grad_x.iter_mut().zip(&*weighted).zip(x) {
                 *grad_x = weighted * scale - x * coefficient;
             }
             for ((grad_weight, g), x) in grad_weight.iter_mut().zip(grad).zip(x) {

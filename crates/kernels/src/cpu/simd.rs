@@ -154,6 +154,25 @@ pub(crate) fn exp_shifted_in_place(values: &mut [f32], shift: f32) -> f32 {
     total
 }
 
+/// Replaces every value by `exp((value - shift) * scale)` and returns the sum of the results.
+#[inline(always)]
+pub(crate) fn exp_scaled_in_place(values: &mut [f32], shift: f32, scale: f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let mut chunks = values.chunks_exact_mut(LANES);
+    for chunk in &mut chunks {
+        for lane in 0..LANES {
+            chunk[lane] = exp((chunk[lane] - shift) * scale);
+            lanes[lane] += chunk[lane];
+        }
+    }
+    let mut total = sum_lanes(&lanes);
+    for value in chunks.into_remainder() {
+        *value = exp((*value - shift) * scale);
+        total += *value;
+    }
+    total
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,59 +1,65 @@
-//! `silu(gate) * up` (Shazeer 2020) and its gradients, one pass each.
+//! `silu(gate) * up` (Shazeer 2020) and its gradients, one pass each. Gate and up stand side by side
+//! in rows of `2 * inner` values.
 
 use super::buffer::unfilled;
 use super::simd::{exp, vectorised};
 use rayon::prelude::*;
 
-/// Values handled by one task.
+/// Values of the output handled by one task.
 const CHUNK: usize = 1 << 14;
 
-pub(crate) fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
-    assert_eq!(gate.len(), up.len(), "gate and up");
-    let mut y = unfilled(gate.len());
-    y.par_chunks_mut(CHUNK)
-        .zip(gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK)))
-        .for_each(|(y, (gate, up))| forward_chunk(y, gate, up));
+/// Rows of a task.
+fn rows(inner: usize) -> usize {
+    CHUNK.div_ceil(inner)
+}
+
+/// `x`: rows of gate and up, `inner` values each.
+pub(crate) fn forward(x: &[f32], inner: usize) -> Vec<f32> {
+    assert!(inner > 0 && x.len().is_multiple_of(2 * inner), "ragged rows");
+    let mut y = unfilled(x.len() / 2);
+    y.par_chunks_mut(rows(inner) * inner)
+        .zip(x.par_chunks(rows(inner) * 2 * inner))
+        .for_each(|(y, x)| forward_rows(y, x, inner));
     y
 }
 
 vectorised! {
-    fn forward_chunk(y: &mut [f32], gate: &[f32], up: &[f32]) {
-        for ((y, g), u) in y.iter_mut().zip(gate).zip(up) {
-            *y = g / (1.0 + exp(-g)) * u;
+    fn forward_rows(y: &mut [f32], x: &[f32], inner: usize) {
+        for (y, x) in y.chunks_exact_mut(inner).zip(x.chunks_exact(2 * inner)) {
+            let (gate, up) = x.split_at(inner);
+            for ((y, g), u) in y.iter_mut().zip(gate).zip(up) {
+                *y = g / (1.0 + exp(-g)) * u;
+            }
         }
     }
 }
 
-/// Gradients for `gate` and `up`.
-pub(crate) fn backward(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    assert!(gate.len() == up.len() && gate.len() == grad.len(), "gate, up and gradient");
-    let (mut grad_gate, mut grad_up) = (unfilled(gate.len()), unfilled(up.len()));
-    grad_gate
-        .par_chunks_mut(CHUNK)
-        .zip(grad_up.par_chunks_mut(CHUNK))
-        .zip(gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK)))
-        .zip(grad.par_chunks(CHUNK))
-        .for_each(|(((grad_gate, grad_up), (gate, up)), grad)| {
-            backward_chunk(grad_gate, grad_up, gate, up, grad);
-        });
-    (grad_gate, grad_up)
+/// The gradient for `x`.
+pub(crate) fn backward(x: &[f32], grad: &[f32], inner: usize) -> Vec<f32> {
+    assert!(inner > 0 && x.len().is_multiple_of(2 * inner), "ragged rows");
+    assert_eq!(x.len(), 2 * grad.len(), "input and gradient");
+    let mut grad_x = unfilled(x.len());
+    grad_x
+        .par_chunks_mut(rows(inner) * 2 * inner)
+        .zip(x.par_chunks(rows(inner) * 2 * inner))
+        .zip(grad.par_chunks(rows(inner) * inner))
+        .for_each(|((grad_x, x), grad)| backward_rows(grad_x, x, grad, inner));
+    grad_x
 }
 
 vectorised! {
-    fn backward_chunk(
-        grad_gate: &mut [f32],
-        grad_up: &mut [f32],
-        gate: &[f32],
-        up: &[f32],
-        grad: &[f32],
-    ) {
-        let inputs = gate.iter().zip(up).zip(grad);
-        for ((grad_gate, grad_up), ((g, u), dy)) in
-            grad_gate.iter_mut().zip(grad_up.iter_mut()).zip(inputs)
-        {
-            let sigmoid = 1.0 / (1.0 + exp(-g));
-            *grad_up = dy * g * sigmoid;
-            *grad_gate = dy * u * sigmoid * (1.0 + g * (1.0 - sigmoid));
+    fn backward_rows(grad_x: &mut [f32], x: &[f32], grad: &[f32], inner: usize) {
+        let rows = grad_x.chunks_exact_mut(2 * inner).zip(x.chunks_exact(2 * inner));
+        for ((grad_x, x), grad) in rows.zip(grad.chunks_exact(inner)) {
+            let (grad_gate, grad_up) = grad_x.split_at_mut(inner);
+            let (gate, up) = x.split_at(inner);
+            let inputs = gate.iter().zip(up).zip(grad);
+            let outputs = grad_gate.iter_mut().zip(grad_up.iter_mut());
+            for ((grad_gate, grad_up), ((g, u), dy)) in outputs.zip(inputs) {
+                let sigmoid = 1.0 / (1.0 + exp(-g));
+                *grad_up = dy * g * sigmoid;
+                *grad_gate = dy * u * sigmoid * (1.0 + g * (1.0 - sigmoid));
+            }
         }
     }
 }

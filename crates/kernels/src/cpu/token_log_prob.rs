@@ -1,9 +1,11 @@
 //! Output head and log-softmax in one operation: the log-probability of one target a row, without
 //! ever holding rows x vocabulary. Excluded tokens have probability zero.
 
+use super::bf16;
 use super::buffer::unfilled;
 use super::matmul::{Matrix, MatrixMut, Threads, Write, matmul};
 use super::simd::{exp_shifted_in_place, max, vectorised};
+use crate::precision::{Precision, precision};
 use rayon::prelude::*;
 
 /// Most logits held at once (4 MiB of f32), unless 16 rows of a large vocabulary need more.
@@ -31,6 +33,14 @@ fn logits(hidden: &[f32], head: &[f32], width: usize, excluded: &[u32], output: 
     }
 }
 
+/// Every target has a row and a place in the vocabulary: all outputs are written then.
+fn check(hidden: &[f32], head: &[f32], targets: &[u32], excluded: &[u32], width: usize) {
+    assert_eq!(hidden.len(), targets.len() * width, "hidden states and targets");
+    let vocab = head.len() / width;
+    let known = |token: &u32| (*token as usize) < vocab;
+    assert!(targets.iter().chain(excluded).all(known), "a token exceeds the vocabulary");
+}
+
 /// Log-probability of each target and the log-sum-exp of its row.
 pub(crate) fn forward(
     hidden: &[f32],
@@ -39,7 +49,10 @@ pub(crate) fn forward(
     excluded: &[u32],
     width: usize,
 ) -> (Vec<f32>, Vec<f32>) {
-    assert_eq!(hidden.len(), targets.len() * width, "hidden states and targets");
+    check(hidden, head, targets, excluded, width);
+    if precision() == Precision::Bf16 {
+        return bf16::head::forward(hidden, head, targets, excluded, width);
+    }
     let vocab = head.len() / width;
     let rows = rows_at_once(vocab);
     let mut buffer = unfilled(rows.min(targets.len()) * vocab);
@@ -93,8 +106,13 @@ pub(crate) fn backward(
     width: usize,
     want_head: bool,
 ) -> (Vec<f32>, Option<Vec<f32>>) {
-    assert_eq!(hidden.len(), targets.len() * width, "hidden states and targets");
+    check(hidden, head, targets, excluded, width);
     assert!(log_sums.len() == targets.len() && grad.len() == targets.len(), "one value a target");
+    if precision() == Precision::Bf16 {
+        return bf16::head::backward(
+            hidden, head, targets, excluded, log_sums, grad, width, want_head,
+        );
+    }
     let vocab = head.len() / width;
     let rows = rows_at_once(vocab);
     let mut buffer = unfilled(rows.min(targets.len()) * vocab);

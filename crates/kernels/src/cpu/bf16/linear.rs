@@ -1,126 +1,228 @@
-//! The three products of a linear layer `y = x W^T`, with `W` of shape `[out, in]`.
+//! The three products of linear layers `y_i = x W_i^T` that share an input, with `W_i` of shape
+//! `[out_i, in]`. The outputs stand side by side in one matrix, `[rows, sum of out_i]`.
 //!
 //! Each sum has a fixed order. A row of the output of [`forward`] and [`backward_input`] is a
-//! function of its own row of the input and the weight alone; [`backward_weight`] divides its sum
-//! by the number of rows. The number of threads matters to none.
+//! function of its own row of the input and the weights alone. The number of threads matters to
+//! none.
 
 use rayon::prelude::*;
 
-use super::amx::{self, BLOCK, TileUnit};
+use super::amx::{BLOCK, Output, Strips, TileUnit};
 use super::pack::{self, Tile};
 use crate::cpu::buffer::unfilled;
-use crate::cpu::simd::vectorised;
+use crate::cpu::matmul::Write;
 
 /// Rows that a task multiplies.
 const TASK_ROWS: usize = 4 * BLOCK;
 
-/// Values of the weight below which packing them is not divided.
+/// Tiles (1 KiB) of the right operand that stay in the second-level cache while the rows of a task
+/// go by.
+pub(super) const PANEL_TILES: usize = 512;
+
+/// Rows summed in one go for the gradient of a weight: 32 KiB of a pair of strips stay in the
+/// first-level cache.
+const GROUP_ROWS: usize = 512;
+
+/// Values of a weight below which packing it is not divided.
 const MIN_TASK_VALUES: usize = 1 << 16;
 
-/// Bounds of the number of rows that are summed in one go.
-const GROUP_ROWS: (usize, usize) = (256, 1024);
-
-/// Groups that the rows are divided into, as far as the bounds allow it.
-const GROUPS: usize = 8;
-
-/// Whether the processor has the instructions. The functions below panic if it has not.
-pub(crate) fn supported() -> bool {
-    amx::available()
+/// A packed right operand of `cols` columns.
+pub(super) struct Packed {
+    tiles: Vec<Tile>,
+    pub(super) depth: usize,
+    pub(super) cols: usize,
 }
 
-/// `x`: rows of `inputs` values; `weight`: `outputs` rows of `inputs` values.
-pub(crate) fn forward(x: &[f32], weight: &[f32], inputs: usize) -> Vec<f32> {
-    let outputs = weight.len() / inputs;
-    let mut packed = pack::unfilled_tiles(pack::tiles(outputs, inputs));
-    packed
-        .par_chunks_mut(2 * pack::depth(inputs))
-        .zip(weight.par_chunks(BLOCK * inputs))
-        .with_min_len(MIN_TASK_VALUES.div_ceil(BLOCK * inputs))
-        .for_each(|(packed, weight)| pack::rows_transposed(packed, weight, inputs));
-    rows_times(x, inputs, &packed, outputs)
-}
-
-/// `dx = dy W`.
-pub(crate) fn backward_input(weight: &[f32], grad: &[f32], inputs: usize) -> Vec<f32> {
-    let outputs = weight.len() / inputs;
-    let mut packed = pack::unfilled_tiles(pack::tiles(inputs, outputs));
-    pack::row_pairs(&mut packed, weight, inputs);
-    rows_times(grad, outputs, &packed, inputs)
-}
-
-/// Rows of `inner` values times a packed matrix of `cols` columns.
-fn rows_times(values: &[f32], inner: usize, packed: &[Tile], cols: usize) -> Vec<f32> {
-    let rows = values.len() / inner;
-    let mut output = unfilled(rows * cols);
-    if output.is_empty() {
-        return output;
+impl Packed {
+    /// `W^T`, for `y = x W^T`.
+    pub(super) fn transposed(weight: &[f32], inputs: usize) -> Self {
+        let cols = weight.len() / inputs;
+        let mut tiles = pack::unfilled_tiles(pack::tiles(cols, inputs));
+        tiles
+            .par_chunks_mut(2 * pack::depth(inputs))
+            .zip(weight.par_chunks(BLOCK * inputs))
+            .with_min_len(MIN_TASK_VALUES.div_ceil(BLOCK * inputs))
+            .for_each(|(tiles, weight)| pack::rows_transposed(tiles, weight, inputs, inputs));
+        Self { tiles, depth: pack::depth(inputs), cols }
     }
-    let depth = pack::depth(inner);
-    output
-        .par_chunks_mut(TASK_ROWS * cols)
-        .zip(values.par_chunks(TASK_ROWS * inner))
+
+    /// `W`, for `dx = dy W`.
+    pub(super) fn plain(weight: &[f32], inputs: usize) -> Self {
+        let depth = pack::depth(weight.len() / inputs);
+        let mut tiles = pack::unfilled_tiles(pack::tiles(inputs, weight.len() / inputs));
+        let columns = (MIN_TASK_VALUES.div_ceil(weight.len() / inputs)).next_multiple_of(BLOCK);
+        tiles.par_chunks_mut(columns / BLOCK * 2 * depth).enumerate().for_each(|(index, tiles)| {
+            let first = index * columns;
+            let outer = columns.min(inputs - first);
+            pack::row_pairs(tiles, depth, 0, &weight[first..], outer, inputs);
+        });
+        Self { tiles, depth, cols: inputs }
+    }
+
+    pub(super) fn strips(&self) -> Strips<'_> {
+        Strips::new(&self.tiles, self.depth)
+    }
+}
+
+/// `x`: rows of `inputs` values; each weight: some rows of `inputs` values. The products are added
+/// to `residual` if there is one, of the output's shape.
+pub(crate) fn forward(
+    x: &[f32],
+    weights: &[&[f32]],
+    inputs: usize,
+    residual: Option<&[f32]>,
+) -> Vec<f32> {
+    let packed: Vec<Packed> =
+        weights.iter().map(|weight| Packed::transposed(weight, inputs)).collect();
+    let total: usize = packed.iter().map(|packed| packed.cols).sum();
+    let mut y = unfilled(x.len() / inputs * total);
+    if y.is_empty() {
+        return y;
+    }
+    assert!(residual.is_none_or(|residual| residual.len() == y.len()), "residual and output");
+    let write = if residual.is_some() { Write::Add } else { Write::Replace };
+    let depth = pack::depth(inputs);
+    y.par_chunks_mut(TASK_ROWS * total)
+        .zip(x.par_chunks(TASK_ROWS * inputs))
+        .enumerate()
         .for_each_init(
-            || pack::unfilled_tiles(2 * depth),
-            |left, (output, values)| {
+            || pack::unfilled_tiles(pack::tiles(TASK_ROWS, inputs)),
+            |left, (task, (y, x))| {
+                if let Some(residual) = residual {
+                    y.copy_from_slice(&residual[task * TASK_ROWS * total..][..y.len()]);
+                }
+                let left = &mut left[..pack::tiles(x.len() / inputs, inputs)];
+                pack::rows(left, x, inputs, inputs);
                 let unit = TileUnit::configure();
-                // Block by block, so that the rounded rows stay in the first-level cache.
-                let blocks = output.chunks_mut(BLOCK * cols).zip(values.chunks(BLOCK * inner));
-                for (output, values) in blocks {
-                    pack::rows(left, values, inner);
-                    unit.multiply(left, packed, depth, output, cols);
+                let mut first = 0;
+                for packed in &packed {
+                    rows_times(&unit, Strips::new(left, depth), packed, y, first, total, write);
+                    first += packed.cols;
                 }
             },
         );
-    output
+    y
 }
 
-/// `dW = dy^T x`.
-pub(crate) fn backward_weight(x: &[f32], grad: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
-    let len = outputs * inputs;
-    let rows = x.len() / inputs;
-    if len == 0 || rows == 0 {
-        return vec![0.0; len];
+/// Multiplies rows by a packed operand, a panel of columns at a time, into columns `first..` of
+/// rows of `stride` values.
+fn rows_times(
+    unit: &TileUnit,
+    left: Strips<'_>,
+    right: &Packed,
+    output: &mut [f32],
+    first: usize,
+    stride: usize,
+    write: Write,
+) {
+    let rows = output.len() / stride;
+    let pairs = (PANEL_TILES / (2 * right.depth)).max(1);
+    for (panel, tiles) in right.tiles.chunks(2 * right.depth * pairs).enumerate() {
+        let col = panel * pairs * BLOCK;
+        let cols = (pairs * BLOCK).min(right.cols - col);
+        let output = Output { data: &mut output[first + col..], rows, cols, stride };
+        unit.multiply(left, Strips::new(tiles, right.depth), output, write);
     }
-    let group = rows.div_ceil(GROUPS).clamp(GROUP_ROWS.0, GROUP_ROWS.1).next_multiple_of(BLOCK);
-    let mut partial = unfilled(rows.div_ceil(group) * len);
-    partial
-        .par_chunks_mut(len)
-        .zip(x.par_chunks(group * inputs))
-        .zip(grad.par_chunks(group * outputs))
-        .for_each(|((output, x), grad)| {
-            let rows = x.len() / inputs;
-            let mut left = pack::unfilled_tiles(pack::tiles(outputs, rows));
-            let mut right = pack::unfilled_tiles(pack::tiles(inputs, rows));
-            pack::row_pairs_transposed(&mut left, grad, outputs);
-            pack::row_pairs(&mut right, x, inputs);
-            let unit = TileUnit::configure();
-            unit.multiply(&left, &right, pack::depth(rows), output, inputs);
-        });
-    sum_groups(&partial, len)
 }
 
-/// The sum of `groups`, each of `len` values, in their order.
-fn sum_groups(groups: &[f32], len: usize) -> Vec<f32> {
-    const CHUNK: usize = 4096;
-    let mut sum = unfilled(len);
-    sum.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sum)| {
-        for (index, group) in groups.chunks_exact(len).enumerate() {
-            let group = &group[chunk * CHUNK..][..sum.len()];
-            if index == 0 {
-                sum.copy_from_slice(group);
-            } else {
-                add(sum, group);
-            }
-        }
+/// `dx = sum_i dy_i W_i`; `grad`: rows in which the gradients of the outputs stand side by side.
+pub(crate) fn backward_input(weights: &[&[f32]], grad: &[f32], inputs: usize) -> Vec<f32> {
+    let packed: Vec<Packed> = weights.iter().map(|weight| Packed::plain(weight, inputs)).collect();
+    let outputs: Vec<usize> = weights.iter().map(|weight| weight.len() / inputs).collect();
+    let total: usize = outputs.iter().sum();
+    let mut grad_x = unfilled(grad.len() / total * inputs);
+    let widest = outputs.iter().copied().max().unwrap_or(0);
+    grad_x
+        .par_chunks_mut(TASK_ROWS * inputs)
+        .zip(grad.par_chunks(TASK_ROWS * total))
+        .for_each_init(
+            || pack::unfilled_tiles(pack::tiles(TASK_ROWS, widest)),
+            |left, (grad_x, grad)| {
+                let unit = TileUnit::configure();
+                let (mut first, mut write) = (0, Write::Replace);
+                for (packed, outputs) in packed.iter().zip(&outputs) {
+                    let left = &mut left[..pack::tiles(grad.len() / total, *outputs)];
+                    pack::rows(left, &grad[first..], *outputs, total);
+                    let left = Strips::new(left, pack::depth(*outputs));
+                    rows_times(&unit, left, packed, grad_x, 0, inputs, write);
+                    (first, write) = (first + outputs, Write::Add);
+                }
+            },
+        );
+    grad_x
+}
+
+/// `dW_i = dy_i^T x` for outputs of the given widths.
+pub(crate) fn backward_weights(
+    x: &[f32],
+    grad: &[f32],
+    inputs: usize,
+    outputs: &[usize],
+) -> Vec<Vec<f32>> {
+    let rows = x.len() / inputs;
+    if rows == 0 {
+        return outputs.iter().map(|outputs| vec![0.0; outputs * inputs]).collect();
+    }
+    let total: usize = outputs.iter().sum();
+    let right = Groups::pack(x, inputs, inputs, |tiles, depth, x| {
+        pack::row_pairs(tiles, depth, 0, x, inputs, inputs);
     });
-    sum
+    let mut first = 0;
+    let gradient = |outputs: &usize| {
+        let left = Groups::pack(&grad[first..], *outputs, total, |tiles, depth, grad| {
+            pack::row_pairs_transposed(tiles, depth, 0, grad, *outputs, total);
+        });
+        first += outputs;
+        let mut grad_weight = unfilled(outputs * inputs);
+        let rows = if *outputs >= 8 * BLOCK { 2 * BLOCK } else { BLOCK };
+        grad_weight.par_chunks_mut(rows * inputs).enumerate().for_each(|(task, grad_weight)| {
+            let unit = TileUnit::configure();
+            let mut write = Write::Replace;
+            for (left, right) in left.iter().zip(right.iter()) {
+                let left = left.starting_at(task * rows);
+                unit.multiply(left, right, Output::dense(grad_weight, inputs), write);
+                write = Write::Add;
+            }
+        });
+        grad_weight
+    };
+    outputs.iter().map(gradient).collect()
 }
 
-vectorised! {
-    fn add(sum: &mut [f32], values: &[f32]) {
-        for (sum, value) in sum.iter_mut().zip(values) {
-            *sum += value;
-        }
+/// Rows packed group by group, as operands whose inner dimension they are.
+struct Groups {
+    tiles: Vec<Tile>,
+    /// Tiles of a whole group.
+    group: usize,
+    outer: usize,
+}
+
+impl Groups {
+    /// `pack` packs the rows of a group, `stride` apart, with strips of the depth that it is given.
+    fn pack(
+        values: &[f32],
+        outer: usize,
+        stride: usize,
+        pack: impl Fn(&mut [Tile], usize, &[f32]) + Sync,
+    ) -> Self {
+        let (group, rows) = (pack::tiles(outer, GROUP_ROWS), values.len().div_ceil(stride));
+        let last = pack::tiles(outer, (rows - 1) % GROUP_ROWS + 1);
+        let mut tiles = pack::unfilled_tiles((rows - 1) / GROUP_ROWS * group + last);
+        tiles
+            .par_chunks_mut(group)
+            .zip(values.par_chunks(GROUP_ROWS * stride))
+            .for_each(|(tiles, values)| pack(tiles, Self::depth(tiles, outer), values));
+        Self { tiles, group, outer }
+    }
+
+    fn depth(tiles: &[Tile], outer: usize) -> usize {
+        tiles.len() / pack::tiles(outer, 1)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Strips<'_>> {
+        self.tiles
+            .chunks(self.group)
+            .map(|tiles| Strips::new(tiles, Self::depth(tiles, self.outer)))
     }
 }
 
@@ -146,10 +248,11 @@ mod tests {
     ];
 
     fn skipped() -> bool {
-        if !supported() {
+        let supported = super::super::supported();
+        if !supported {
             eprintln!("skipped: the processor has no bf16 tiles");
         }
-        !supported()
+        !supported
     }
 
     fn values(len: usize, seed: u32) -> Vec<f32> {
@@ -213,19 +316,19 @@ mod tests {
             let rounded = |values: &[f32]| values.iter().map(|v| bf16(*v)).collect::<Vec<_>>();
             let (rx, rw, rg) = (rounded(&x), rounded(&weight), rounded(&grad));
             check(
-                &forward(&x, &weight, inputs),
+                &forward(&x, &[&weight], inputs, None),
                 (rows, inputs, outputs),
                 |row, k| rx[row * inputs + k],
                 |k, col| rw[col * inputs + k],
             );
             check(
-                &backward_input(&weight, &grad, inputs),
+                &backward_input(&[&weight], &grad, inputs),
                 (rows, outputs, inputs),
                 |row, k| rg[row * outputs + k],
                 |k, col| rw[k * inputs + col],
             );
             check(
-                &backward_weight(&x, &grad, inputs, outputs),
+                &backward_weights(&x, &grad, inputs, &[outputs])[0],
                 (outputs, rows, inputs),
                 |row, k| rg[k * outputs + row],
                 |k, col| rx[k * inputs + col],
@@ -241,22 +344,22 @@ mod tests {
         let (rows, inputs, outputs) = (300, 97, 130);
         let (mut x, weight) = (values(rows * inputs, 4), values(outputs * inputs, 5));
         let mut grad = values(rows * outputs, 6);
-        let y = forward(&x, &weight, inputs);
-        let grad_x = backward_input(&weight, &grad, inputs);
+        let y = forward(&x, &[&weight], inputs, None);
+        let grad_x = backward_input(&[&weight], &grad, inputs);
         for (first, end) in [(0, 1), (5, 6), (17, 50), (130, 300), (299, 300)] {
-            let part = forward(&x[first * inputs..end * inputs], &weight, inputs);
+            let part = forward(&x[first * inputs..end * inputs], &[&weight], inputs, None);
             assert_eq!(part, y[first * outputs..end * outputs]);
-            let part = backward_input(&weight, &grad[first * outputs..end * outputs], inputs);
+            let part = backward_input(&[&weight], &grad[first * outputs..end * outputs], inputs);
             assert_eq!(part, grad_x[first * inputs..end * inputs]);
         }
         // Not even where one is not a number.
         x[40 * inputs + 3] = f32::NAN;
         grad[40 * outputs + 3] = f32::INFINITY;
-        let spoilt = forward(&x, &weight, inputs);
+        let spoilt = forward(&x, &[&weight], inputs, None);
         assert!(spoilt[40 * outputs..41 * outputs].iter().all(|value| value.is_nan()));
         assert_eq!(spoilt[..40 * outputs], y[..40 * outputs]);
         assert_eq!(spoilt[41 * outputs..], y[41 * outputs..]);
-        let spoilt = backward_input(&weight, &grad, inputs);
+        let spoilt = backward_input(&[&weight], &grad, inputs);
         assert!(spoilt[40 * inputs..41 * inputs].iter().all(|value| !value.is_finite()));
         assert_eq!(spoilt[..40 * inputs], grad_x[..40 * inputs]);
         assert_eq!(spoilt[41 * inputs..], grad_x[41 * inputs..]);
@@ -275,9 +378,9 @@ mod tests {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 pool.install(|| {
                     (
-                        forward(&x, &weight, inputs),
-                        backward_input(&weight, &grad, inputs),
-                        backward_weight(&x, &grad, inputs, outputs),
+                        forward(&x, &[&weight], inputs, None),
+                        backward_input(&[&weight], &grad, inputs),
+                        backward_weights(&x, &grad, inputs, &[outputs]),
                     )
                 })
             };
@@ -291,8 +394,8 @@ mod tests {
         if skipped() {
             return;
         }
-        assert!(forward(&[], &values(12, 10), 4).is_empty());
-        assert!(backward_input(&values(12, 10), &[], 4).is_empty());
-        assert_eq!(backward_weight(&[], &[], 4, 3), [0.0; 12]);
+        assert!(forward(&[], &[&values(12, 10)], 4, None).is_empty());
+        assert!(backward_input(&[&values(12, 10)], &[], 4).is_empty());
+        assert_eq!(backward_weights(&[], &[], 4, &[3]), [[0.0; 12]]);
     }
 }

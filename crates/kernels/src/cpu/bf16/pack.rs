@@ -19,6 +19,21 @@ const DEPTH: usize = 32;
 #[repr(C, align(64))]
 pub(crate) struct Tile([u32; 256]);
 
+impl Tile {
+    /// A tile of zeros.
+    pub(crate) const ZERO: Self = Self([0; 256]);
+
+    /// The pairs, row by row.
+    pub(crate) fn pairs(&self) -> &[u32; 256] {
+        &self.0
+    }
+
+    /// The pairs, to be replaced.
+    pub(crate) fn pairs_mut(&mut self) -> &mut [u32; 256] {
+        &mut self.0
+    }
+}
+
 /// `len` tiles whose contents are unspecified until they are packed.
 ///
 /// The packing functions write every tile they are given.
@@ -42,18 +57,42 @@ pub(crate) fn tiles(outer: usize, inner: usize) -> usize {
 }
 
 with_rounding! {
-    /// Packs rows of `inner` values as a left operand, for as many strips as `tiles` has.
-    pub(crate) fn rows<R>(tiles: &mut [Tile], values: &[f32], inner: usize) {
-        rows_body::<R>(tiles, values, inner);
+    /// Packs rows of `inner` values, `stride` apart, as a left operand, for as many strips as
+    /// `tiles` has.
+    pub(crate) fn rows<R>(tiles: &mut [Tile], values: &[f32], inner: usize, stride: usize) {
+        rows_body::<R>(tiles, values, inner, stride);
     }
 }
 
 with_rounding! {
-    /// Packs the transpose of rows of `inner` values as a right operand.
-    pub(crate) fn rows_transposed<R>(tiles: &mut [Tile], values: &[f32], inner: usize) {
+    /// Packs at most 16 rows of `inner` values as one strip of a left operand; of each tile only
+    /// as many rows are written.
+    pub(crate) fn round_rows<R>(strip: &mut [Tile], values: &[f32], inner: usize) {
+        for (line, row) in values.chunks_exact(inner).enumerate() {
+            let (chunks, rest) = row.as_chunks::<DEPTH>();
+            for (tile, chunk) in strip.iter_mut().zip(chunks) {
+                R::adjacent(&mut tile.0.as_chunks_mut::<16>().0[line], chunk);
+            }
+            if let Some(tile) = strip.get_mut(chunks.len()) {
+                let mut chunk = [0.0; DEPTH];
+                chunk[..rest.len()].copy_from_slice(rest);
+                R::adjacent(&mut tile.0.as_chunks_mut::<16>().0[line], &chunk);
+            }
+        }
+    }
+}
+
+with_rounding! {
+    /// Packs the transpose of rows of `inner` values, `stride` apart, as a right operand.
+    pub(crate) fn rows_transposed<R>(
+        tiles: &mut [Tile],
+        values: &[f32],
+        inner: usize,
+        stride: usize,
+    ) {
         let strips = tiles.chunks_exact_mut(2 * depth(inner));
-        for (strip, values) in strips.zip(values.chunks(2 * STRIP * inner)) {
-            rows_body::<R>(strip, values, inner);
+        for (strip, values) in strips.zip(values.chunks(2 * STRIP * stride)) {
+            rows_body::<R>(strip, values, inner, stride);
             for tile in strip {
                 transpose(tile);
             }
@@ -62,21 +101,35 @@ with_rounding! {
 }
 
 with_rounding! {
-    /// Packs `values`, rows of `outer`, as a right operand.
-    pub(crate) fn row_pairs<R>(tiles: &mut [Tile], values: &[f32], outer: usize) {
-        let depth = depth(values.len() / outer);
-        for (step, values) in values.chunks(DEPTH * outer).enumerate() {
-            row_pairs_body::<R>(tiles, depth, step, values, outer);
+    /// Packs rows of `outer` values, `stride` apart, as steps `first..` of a right operand whose
+    /// strips have `depth` tiles.
+    pub(crate) fn row_pairs<R>(
+        tiles: &mut [Tile],
+        depth: usize,
+        first: usize,
+        values: &[f32],
+        outer: usize,
+        stride: usize,
+    ) {
+        for (step, values) in (first..).zip(values.chunks(DEPTH * stride)) {
+            row_pairs_body::<R>(tiles, depth, step, values, outer, stride);
         }
     }
 }
 
 with_rounding! {
-    /// Packs the transpose of `values`, rows of `outer`, as a left operand.
-    pub(crate) fn row_pairs_transposed<R>(tiles: &mut [Tile], values: &[f32], outer: usize) {
-        let depth = depth(values.len() / outer);
-        for (step, values) in values.chunks(DEPTH * outer).enumerate() {
-            row_pairs_body::<R>(tiles, depth, step, values, outer);
+    /// Packs the transpose of rows of `outer` values, `stride` apart, as steps `first..` of a left
+    /// operand whose strips have `depth` tiles.
+    pub(crate) fn row_pairs_transposed<R>(
+        tiles: &mut [Tile],
+        depth: usize,
+        first: usize,
+        values: &[f32],
+        outer: usize,
+        stride: usize,
+    ) {
+        for (step, values) in (first..).zip(values.chunks(DEPTH * stride)) {
+            row_pairs_body::<R>(tiles, depth, step, values, outer, stride);
             for tile in tiles[step..].iter_mut().step_by(depth) {
                 transpose(tile);
             }
@@ -85,20 +138,20 @@ with_rounding! {
 }
 
 #[inline(always)]
-fn rows_body<R: Round>(tiles: &mut [Tile], values: &[f32], inner: usize) {
+fn rows_body<R: Round>(tiles: &mut [Tile], values: &[f32], inner: usize, stride: usize) {
     let depth = depth(inner);
-    let mut strips = values.chunks(STRIP * inner);
+    let mut strips = values.chunks(STRIP * stride);
     for strip in tiles.chunks_exact_mut(depth) {
         let values = strips.next().unwrap_or(&[]);
         for (step, tile) in strip.iter_mut().enumerate() {
             let lines = tile.0.as_chunks_mut::<16>().0;
-            let mut rows = values.chunks_exact(inner);
+            let mut rows = values.chunks(stride);
             for line in lines {
                 let Some(row) = rows.next() else {
                     *line = [0; 16];
                     continue;
                 };
-                let row = &row[step * DEPTH..];
+                let row = &row[step * DEPTH..inner];
                 if let Some(chunk) = row.first_chunk::<DEPTH>() {
                     R::adjacent(line, chunk);
                 } else {
@@ -119,9 +172,10 @@ fn row_pairs_body<R: Round>(
     step: usize,
     values: &[f32],
     outer: usize,
+    stride: usize,
 ) {
     const ZEROS: [f32; STRIP] = [0.0; STRIP];
-    let mut rows = values.chunks_exact(outer);
+    let mut rows = values.chunks(stride).map(|row| &row[..outer]);
     for line in 0..STRIP {
         let even = rows.next().unwrap_or(&[]).as_chunks::<STRIP>();
         let odd = rows.next().unwrap_or(&[]).as_chunks::<STRIP>();
@@ -142,8 +196,8 @@ fn row_pairs_body<R: Round>(
             last_odd[..odd.1.len()].copy_from_slice(odd.1);
             R::pairs(to, &last_even, &last_odd);
         }
-        for tile in strips {
-            tile.0.as_chunks_mut::<16>().0[line] = [0; 16];
+        for to in strips {
+            to.0.as_chunks_mut::<16>().0[line] = [0; 16];
         }
     }
 }
@@ -195,9 +249,9 @@ mod tests {
             };
             // The matrix as left operand, and its transpose as right one.
             let mut left = filled(tiles(rows, cols));
-            super::rows(&mut left, &values, cols);
+            super::rows(&mut left, &values, cols, cols);
             let mut right = filled(tiles(rows, cols));
-            rows_transposed(&mut right, &values, cols);
+            rows_transposed(&mut right, &values, cols, cols);
             for index in 0..left.len() {
                 let (strip, step) = (index / depth(cols), index % depth(cols));
                 for i in 0..16 * 16 * 2 {
@@ -209,9 +263,9 @@ mod tests {
             }
             // The matrix as right operand, and its transpose as left one.
             let mut right = filled(tiles(cols, rows));
-            row_pairs(&mut right, &values, cols);
+            row_pairs(&mut right, depth(rows), 0, &values, cols, cols);
             let mut left = filled(tiles(cols, rows));
-            row_pairs_transposed(&mut left, &values, cols);
+            row_pairs_transposed(&mut left, depth(rows), 0, &values, cols, cols);
             for index in 0..right.len() {
                 let (strip, step) = (index / depth(rows), index % depth(rows));
                 for i in 0..16 * 16 * 2 {

@@ -62,4 +62,12 @@ pub enum Error {
     /// A batch is empty, ragged or longer than the model's positions.
     #[error("batch: {0}")]
     Batch(String),
+    /// A row of a cached forward pass does not fit its cache or the model.
+    #[error("row {row}: {problem}")]
+    CachedRow {
+        /// Row of the pass.
+        row: usize,
+        /// What does not fit, with the values found and expected.
+        problem: String,
+    },
 }

@@ -2,13 +2,15 @@
 //!
 //! [`Decoder`] is the one parameterised transformer: causal or bidirectional, grouped-query
 //! attention, optional query/key norms, biases and tied head are settings of [`DecoderConfig`],
-//! not classes. [`hub`] reads and writes ordinary Hugging Face directories.
+//! not classes. [`inference`] runs it with caches and packed weights, for generation. [`hub`] reads
+//! and writes ordinary Hugging Face directories.
 
 mod batch;
 mod config;
 mod decoder;
 mod error;
 pub mod hub;
+pub mod inference;
 mod layer;
 mod linear;
 mod parameter;

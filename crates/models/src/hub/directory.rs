@@ -1,4 +1,5 @@
-use super::{read_config, read_weights, write_config, write_weights};
+use super::{read_config, read_inference_weights, read_weights, write_config, write_weights};
+use crate::inference::InferenceModel;
 use crate::{Decoder, Error};
 use burn::tensor::Device;
 use std::fs;
@@ -14,6 +15,16 @@ const WEIGHTS: &str = "model.safetensors";
 pub fn load(directory: &Path, device: &Device) -> Result<Decoder, Error> {
     let config = read_config(&directory.join("config.json"))?;
     read_weights(config, &directory.join(WEIGHTS), device)
+}
+
+/// [`load`] for inference: weights packed once, at the process's precision, without an f32 copy of
+/// the whole model.
+///
+/// # Errors
+/// Those of [`read_config`] and [`read_inference_weights`].
+pub fn load_inference(directory: &Path) -> Result<InferenceModel, Error> {
+    let config = read_config(&directory.join("config.json"))?;
+    read_inference_weights(config, &directory.join(WEIGHTS))
 }
 
 /// Writes a decoder as a directory, `tokenizer_json` included, so that it appears whole or not at

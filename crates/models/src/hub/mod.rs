@@ -5,5 +5,5 @@ mod directory;
 mod weights;
 
 pub use config_json::{read_config, write_config};
-pub use directory::{load, save};
-pub use weights::{read_weights, write_weights};
+pub use directory::{load, load_inference, save};
+pub use weights::{read_inference_weights, read_weights, write_weights};

@@ -1,4 +1,5 @@
-use crate::{Decoder, DecoderConfig, Error, Parameter, ParameterVisitor};
+use crate::inference::InferenceModel;
+use crate::{Decoder, DecoderConfig, Error, Parameter, ParameterVisitor, WeightSource};
 use burn::tensor::Device;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -58,6 +59,22 @@ pub fn write_weights(decoder: &Decoder, path: &Path) -> Result<(), Error> {
 /// [`Error::Tensors`] listing every missing, unexpected or misshapen tensor; [`Error::Io`],
 /// [`Error::Safetensors`].
 pub fn read_weights(config: DecoderConfig, path: &Path, device: &Device) -> Result<Decoder, Error> {
+    from_weights(path, |weight| Decoder::build(config, device, weight))
+}
+
+/// [`read_weights`] for inference: one tensor at a time is turned into its packed form.
+///
+/// # Errors
+/// Those of [`read_weights`].
+pub fn read_inference_weights(config: DecoderConfig, path: &Path) -> Result<InferenceModel, Error> {
+    from_weights(path, |weight| InferenceModel::build(config, weight))
+}
+
+/// What `build` makes of the tensors of a file, all of which it has to ask for.
+fn from_weights<T>(
+    path: &Path,
+    build: impl FnOnce(&mut WeightSource<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
     let bytes =
         fs::read(path).map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
     let tensors = SafeTensors::deserialize(&bytes)
@@ -65,7 +82,7 @@ pub fn read_weights(config: DecoderConfig, path: &Path, device: &Device) -> Resu
     let mut unused: Vec<String> = tensors.names().into_iter().map(ToOwned::to_owned).collect();
     unused.sort_unstable();
     let mut problems = Vec::new();
-    let decoder = Decoder::build(config, device, &mut |name, shape| {
+    let model = build(&mut |name, shape| {
         unused.retain(|other| other != name);
         match tensors.tensor(name) {
             Err(_) => problems.push(format!("missing {name}, expected shape {shape:?}")),
@@ -78,7 +95,7 @@ pub fn read_weights(config: DecoderConfig, path: &Path, device: &Device) -> Resu
                     .push(format!("{name} has type {:?}, expected F32, F16 or BF16", view.dtype())),
             },
         }
-        // A placeholder, so that all problems are found; the decoder is not handed out. Settings
+        // A placeholder, so that all problems are found; the model is not handed out. Settings
         // that ask for more values than the file has bytes end the search: memory may not hold them.
         let count = shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
         match count.filter(|count| *count <= bytes.len()) {
@@ -88,7 +105,7 @@ pub fn read_weights(config: DecoderConfig, path: &Path, device: &Device) -> Resu
     })?;
     problems.extend(unused.iter().map(|name| format!("unexpected {name}")));
     if problems.is_empty() {
-        Ok(decoder)
+        Ok(model)
     } else {
         Err(Error::Tensors { path: path.into(), problems })
     }

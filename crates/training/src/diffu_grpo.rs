@@ -7,7 +7,8 @@ use crate::objective::{PolicyLoss, PolicyOptions, TokenTerm, centred, policy_los
 use crate::prompts::PromptFormat;
 use crate::{Error, Learner};
 use afterthought_models::Decoder;
-use afterthought_sampling::diffusion::{DiffusionParams, Rollout, SampleKey, generate_with};
+use afterthought_sampling::PreparedDecoder;
+use afterthought_sampling::diffusion::{CacheMode, DiffusionParams, Rollout, SampleKey};
 use afterthought_tasks::Problem;
 
 /// Settings of the loop around the objective.
@@ -123,6 +124,12 @@ impl DiffuGrpo {
             let problem = format!("is {}; rollouts must not be guided", self.sampling.cfg_scale);
             return Err(Error::Setting { key: "cfg_scale", problem });
         }
+        if self.sampling.cache != CacheMode::Exact {
+            // Old and new policy are scored by exact passes; ratios against tokens that stale
+            // keys and values chose would be those of another policy.
+            let problem = format!("is {}; rollouts must be exact", self.sampling.cache);
+            return Err(Error::Setting { key: "cache", problem });
+        }
         if !self.sampling.suppress.is_empty() {
             let problem = "is not empty; rollouts must not ban tokens".into();
             return Err(Error::Setting { key: "suppress", problem });
@@ -152,7 +159,8 @@ impl DiffuGrpo {
             .collect::<Result<Vec<_>, _>>()?;
         let samples: Vec<u64> = (0..prompts.len() as u64).collect();
         let key = SampleKey { seed: self.seed, step, samples: &samples };
-        Ok(generate_with(decoder, &prompts, &self.sampling, key, &mut |_| {}, interrupt)?)
+        let policy = PreparedDecoder::new(decoder, self.sampling.cache)?;
+        Ok(policy.generate_with(&prompts, &self.sampling, key, &mut |_| {}, interrupt)?)
     }
 
     /// The passes of every kept completion at one inner update, and the completion of each scored

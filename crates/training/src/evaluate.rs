@@ -3,7 +3,8 @@
 use crate::Error;
 use crate::prompts::PromptFormat;
 use afterthought_models::Decoder;
-use afterthought_sampling::diffusion::{DiffusionParams, Rollout, SampleKey, generate_with};
+use afterthought_sampling::PreparedDecoder;
+use afterthought_sampling::diffusion::{DiffusionParams, Rollout, SampleKey};
 use afterthought_tasks::{Grade, Problem, Profile};
 use std::time::Instant;
 
@@ -71,7 +72,8 @@ pub fn evaluate(
     let samples: Vec<u64> = (0..prompts.len() as u64).collect();
     let key = SampleKey { seed, step: 0, samples: &samples };
     let start = Instant::now();
-    let rollouts = generate_with(decoder, &prompts, sampling, key, &mut |_| {}, interrupt)?;
+    let decoder = PreparedDecoder::new(decoder, sampling.cache)?;
+    let rollouts = decoder.generate_with(&prompts, sampling, key, &mut |_| {}, interrupt)?;
     let seconds = start.elapsed().as_secs_f64();
     let items = rollouts
         .iter()

@@ -5,7 +5,9 @@
 mod tiny;
 
 use afterthought_models::{Batch, Decoder};
-use afterthought_sampling::diffusion::{DiffusionParams, Remasking, Rollout, SampleKey, generate};
+use afterthought_sampling::diffusion::{
+    CommitRule, DiffusionParams, Remasking, Rollout, SampleKey, generate,
+};
 use afterthought_training::estimator::{
     LogProbEstimator, MaskKey, OnePass, Scope, TraceReplay, log_probs,
 };
@@ -30,7 +32,7 @@ fn kinds() -> Vec<DiffusionParams> {
             for remasking in [Remasking::LowConfidence, Remasking::Random] {
                 kinds.push(DiffusionParams {
                     block_length,
-                    steps,
+                    commit: CommitRule::Schedule { steps },
                     temperature,
                     remasking,
                     ..sampling(LENGTH)
@@ -38,7 +40,7 @@ fn kinds() -> Vec<DiffusionParams> {
             }
         }
     }
-    kinds.push(DiffusionParams { threshold: Some(0.4), ..sampling(LENGTH) });
+    kinds.push(DiffusionParams { commit: CommitRule::Threshold(0.4), ..sampling(LENGTH) });
     kinds.push(DiffusionParams { stop_after_eos: true, block_length: 2, ..sampling(LENGTH) });
     kinds
 }
@@ -64,8 +66,12 @@ fn by_position(decoder: &Decoder, rollout: &Rollout, estimator: &dyn LogProbEsti
 fn blocks_of_one_token_are_the_left_to_right_factorisation() {
     let decoder = decoder(config(), 3);
     for temperature in [0.0, 1.0] {
-        let params =
-            DiffusionParams { block_length: 1, steps: LENGTH, temperature, ..sampling(LENGTH) };
+        let params = DiffusionParams {
+            block_length: 1,
+            commit: CommitRule::Schedule { steps: LENGTH },
+            temperature,
+            ..sampling(LENGTH)
+        };
         for rollout in decode(&decoder, &params, 0) {
             let mut chain = 0.0;
             for position in 0..LENGTH {
@@ -128,7 +134,7 @@ fn replaying_one_segment_is_the_one_pass_estimate() {
 #[test]
 fn the_one_pass_estimate_is_the_trace_when_everything_is_committed_at_once() {
     let decoder = decoder(config(), 3);
-    let params = DiffusionParams { steps: 1, ..sampling(LENGTH) };
+    let params = DiffusionParams { commit: CommitRule::Schedule { steps: 1 }, ..sampling(LENGTH) };
     for rollout in decode(&decoder, &params, 3) {
         let one = OnePass { prompt_mask: 0.0, scope: Scope::Window };
         let values = by_position(&decoder, &rollout, &one);
@@ -141,7 +147,7 @@ fn the_one_pass_estimate_is_the_trace_when_everything_is_committed_at_once() {
 #[test]
 fn masked_prompts_are_masked_at_their_rate_and_change_the_estimate() {
     let decoder = decoder(config(), 3);
-    let params = DiffusionParams { steps: 4, ..sampling(LENGTH) };
+    let params = DiffusionParams { commit: CommitRule::Schedule { steps: 4 }, ..sampling(LENGTH) };
     let rollout = decode(&decoder, &params, 4).remove(2);
     let one = OnePass { prompt_mask: 0.25, scope: Scope::ToEos };
     let (mut masked, draws) = (0, 2000);
@@ -198,7 +204,7 @@ fn assert_same(expected: &[Rollout], got: &[Rollout]) {
 #[test]
 fn rollouts_never_hold_a_mask_and_follow_the_models_frequencies() {
     let decoder = decoder(config(), 3);
-    let params = DiffusionParams { steps: 1, ..sampling(1) };
+    let params = DiffusionParams { commit: CommitRule::Schedule { steps: 1 }, ..sampling(1) };
     let count = 6000;
     let samples: Vec<u64> = (0..count).collect();
     let key = SampleKey { seed: 2, step: 0, samples: &samples };

@@ -5,7 +5,9 @@
 mod tiny;
 
 use afterthought_models::{Batch, Decoder, DecoderConfig, Parameter, ParameterVisitor};
-use afterthought_sampling::diffusion::{DiffusionParams, Rollout, SampleKey, generate};
+use afterthought_sampling::diffusion::{
+    CacheMode, CommitRule, DiffusionParams, Rollout, SampleKey, generate,
+};
 use afterthought_tasks::{Grade, Problem, Profile, PromptStyle, TaskName};
 use afterthought_training::estimator::{
     LogProbEstimator, MaskKey, OnePass, Pass, Scope, Scored, TraceReplay, log_probs, run_passes,
@@ -326,6 +328,19 @@ fn a_reward_that_is_no_number_stops_the_step() {
 }
 
 #[test]
+fn rollouts_of_another_policy_are_refused() {
+    let policy = decoder(config(), 3);
+    for cache in [CacheMode::PrefixCache, CacheMode::DualCache] {
+        let sampling = DiffusionParams { cache, ..sampling(LENGTH) };
+        let grpo = DiffuGrpo { sampling, ..grpo() };
+        let mut learner = Learner::new(policy.clone(), adamw(), constant(1e-3));
+        let error = step(&grpo, &mut learner, &policy, &PROBLEMS, 0).unwrap_err();
+        assert!(matches!(error, Error::Setting { key: "cache", .. }), "{error}");
+        assert_eq!(weights(learner.decoder()), weights(&policy));
+    }
+}
+
+#[test]
 fn an_interrupt_stops_the_step() {
     let policy = decoder(config(), 11);
     let mut learner = Learner::new(policy.clone(), adamw(), constant(1e-2));
@@ -407,7 +422,8 @@ fn repeated_runs_and_other_thread_counts_give_the_same_bits() {
     let policy = decoder(wide, 11);
     let run = |threads, seed| {
         with_threads(threads, || {
-            let sampling = DiffusionParams { steps: 3, ..sampling(6) };
+            let sampling =
+                DiffusionParams { commit: CommitRule::Schedule { steps: 3 }, ..sampling(6) };
             let grpo = DiffuGrpo { seed, sampling, group_size: 12, inner_updates: 2, ..grpo() };
             let mut learner = Learner::new(policy.clone(), adamw(), constant(1e-3));
             let metrics: Vec<GrpoMetrics> = (0..3)

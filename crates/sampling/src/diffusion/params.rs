@@ -1,3 +1,6 @@
+use super::cache::CacheMode;
+use super::rule::CommitRule;
+
 /// Which predictions of a step are kept when a schedule says how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remasking {
@@ -14,18 +17,17 @@ pub struct DiffusionParams {
     pub gen_length: usize,
     /// Length of a block; divides `gen_length`.
     pub block_length: usize,
-    /// Denoising steps over all blocks; a multiple of the number of blocks, at most `gen_length`.
-    /// Not used (but still checked) if there is a `threshold`.
-    pub steps: usize,
+    /// How many predictions a step commits.
+    pub commit: CommitRule,
+    /// What each pass recomputes. Cached modes need a model with a cache and no guidance, and
+    /// change what is drawn: see [`CacheMode`].
+    pub cache: CacheMode,
     /// Sampling temperature; 0 is greedy.
     pub temperature: f64,
     /// Scale of classifier-free guidance; 0 is none, anything else doubles the forward passes.
     pub cfg_scale: f32,
     /// Which predictions are kept.
     pub remasking: Remasking,
-    /// If set, each step commits every position of the block whose confidence is at least this,
-    /// and at least one, so that a block takes as many steps as it needs. Above 1: one a step.
-    pub threshold: Option<f32>,
     /// Ids that are never committed, beside the mask.
     pub suppress: Vec<u32>,
     /// Stands for what is not decoded yet. Never committed.
@@ -47,11 +49,11 @@ impl DiffusionParams {
         Self {
             gen_length,
             block_length: gen_length,
-            steps: gen_length,
+            commit: CommitRule::Schedule { steps: gen_length },
+            cache: CacheMode::Exact,
             temperature: 0.0,
             cfg_scale: 0.0,
             remasking: Remasking::LowConfidence,
-            threshold: None,
             suppress: Vec::new(),
             mask_id,
             eos_id,
@@ -61,9 +63,9 @@ impl DiffusionParams {
         }
     }
 
-    /// Denoising steps a block (after validation; without a threshold).
-    pub fn steps_per_block(&self) -> usize {
-        self.steps / (self.gen_length / self.block_length)
+    /// Number of blocks (after validation).
+    pub fn blocks(&self) -> usize {
+        self.gen_length / self.block_length
     }
 
     /// The ids that are never committed, mask included, ascending and each once. An estimator that
@@ -107,13 +109,10 @@ impl DiffusionParams {
     }
 
     fn check_lengths(&self) -> Result<(), ParamsError> {
-        let &Self { gen_length, block_length, steps, max_rows, .. } = self;
-        for (name, value) in [
-            ("gen_length", gen_length),
-            ("block_length", block_length),
-            ("steps", steps),
-            ("max_rows", max_rows),
-        ] {
+        let &Self { gen_length, block_length, max_rows, .. } = self;
+        for (name, value) in
+            [("gen_length", gen_length), ("block_length", block_length), ("max_rows", max_rows)]
+        {
             if value == 0 {
                 return Err(ParamsError::Zero { name });
             }
@@ -121,14 +120,7 @@ impl DiffusionParams {
         if gen_length % block_length != 0 {
             return Err(ParamsError::BlockLength { gen_length, block_length });
         }
-        let blocks = gen_length / block_length;
-        if steps % blocks != 0 {
-            return Err(ParamsError::StepsOfBlocks { steps, blocks });
-        }
-        if steps > gen_length {
-            return Err(ParamsError::TooManySteps { steps, gen_length });
-        }
-        Ok(())
+        self.commit.check(gen_length, self.blocks())
     }
 
     fn check_numbers(&self) -> Result<(), ParamsError> {
@@ -138,13 +130,12 @@ impl DiffusionParams {
                 return Err(ParamsError::Number { name, value });
             }
         }
-        if let Some(threshold) = self.threshold {
-            if !(threshold.is_finite() && threshold >= 0.0) {
-                return Err(ParamsError::Number { name: "threshold", value: threshold.into() });
-            }
-            if self.remasking == Remasking::Random {
-                return Err(ParamsError::ThresholdOfRandom);
-            }
+        let by_confidence = matches!(self.commit, CommitRule::Threshold(_) | CommitRule::Factor(_));
+        if by_confidence && self.remasking == Remasking::Random {
+            return Err(ParamsError::ConfidenceOfRandom);
+        }
+        if self.cache != CacheMode::Exact && self.cfg_scale != 0.0 {
+            return Err(ParamsError::GuidedCache { mode: self.cache });
         }
         Ok(())
     }
@@ -186,9 +177,15 @@ pub enum ParamsError {
     /// A number is negative, infinite or NaN.
     #[error("{name} is {value}, expected a finite number of at least 0")]
     Number { name: &'static str, value: f64 },
-    /// A threshold compares probabilities, which random remasking does not rank by.
-    #[error("a threshold needs remasking by low confidence, not by chance")]
-    ThresholdOfRandom,
+    /// A threshold or factor compares probabilities, which random remasking does not rank by.
+    #[error("a threshold or factor needs remasking by low confidence, not by chance")]
+    ConfidenceOfRandom,
+    /// Guidance would need a second cache for the rows without prompt.
+    #[error("cache mode {mode} cannot be combined with guidance; expected cfg_scale 0")]
+    GuidedCache { mode: CacheMode },
+    /// The model runs whole rows only.
+    #[error("cache mode {mode} needs a model with a key/value cache; this one has exact mode only")]
+    NoCache { mode: CacheMode },
     /// The same token means "not decoded" and "the end".
     #[error("mask_id and eos_id are both {id}")]
     MaskIsEos { id: u32 },
@@ -219,7 +216,8 @@ mod tests {
     const MASK: u32 = 9;
 
     fn valid() -> DiffusionParams {
-        DiffusionParams { block_length: 4, steps: 4, ..DiffusionParams::new(8, MASK, 1, 0) }
+        let commit = CommitRule::Schedule { steps: 4 };
+        DiffusionParams { block_length: 4, commit, ..DiffusionParams::new(8, MASK, 1, 0) }
     }
 
     fn error(change: impl Fn(&mut DiffusionParams)) -> String {
@@ -232,8 +230,10 @@ mod tests {
     fn valid_parameters() {
         assert_eq!(error(|_| ()), "valid");
         assert_eq!(valid().validate(&[], 10), Ok(()));
-        assert_eq!(valid().steps_per_block(), 2);
-        assert_eq!(error(|p| p.threshold = Some(1.5)), "valid");
+        assert_eq!((valid().blocks(), valid().commit.steps()), (2, Some(4)));
+        assert_eq!(error(|p| p.commit = CommitRule::Threshold(1.5)), "valid");
+        assert_eq!(error(|p| p.commit = CommitRule::Factor(0.0)), "valid");
+        assert_eq!(error(|p| p.cache = CacheMode::DualCache), "valid");
         assert_eq!(error(|p| p.suppress = vec![3, 1, 3]), "valid");
         let params = DiffusionParams { suppress: vec![3, 1, 3, MASK], ..valid() };
         assert_eq!(params.banned(), [1, 3, MASK]);
@@ -243,7 +243,10 @@ mod tests {
     fn lengths() {
         assert_eq!(error(|p| p.gen_length = 0), "gen_length is 0, expected at least 1");
         assert_eq!(error(|p| p.block_length = 0), "block_length is 0, expected at least 1");
-        assert_eq!(error(|p| p.steps = 0), "steps is 0, expected at least 1");
+        assert_eq!(
+            error(|p| p.commit = CommitRule::Schedule { steps: 0 }),
+            "steps is 0, expected at least 1"
+        );
         assert_eq!(error(|p| p.max_rows = 0), "max_rows is 0, expected at least 1");
         assert_eq!(
             error(|p| p.block_length = 3),
@@ -253,9 +256,18 @@ mod tests {
             error(|p| p.block_length = 16),
             "gen_length 8 is not a multiple of block_length 16"
         );
-        assert_eq!(error(|p| p.steps = 5), "steps 5 is not a multiple of the number of blocks, 2");
-        assert_eq!(error(|p| p.steps = 1), "steps 1 is not a multiple of the number of blocks, 2");
-        assert_eq!(error(|p| p.steps = 10), "steps 10 is more than gen_length 8");
+        assert_eq!(
+            error(|p| p.commit = CommitRule::Schedule { steps: 5 }),
+            "steps 5 is not a multiple of the number of blocks, 2"
+        );
+        assert_eq!(
+            error(|p| p.commit = CommitRule::Schedule { steps: 1 }),
+            "steps 1 is not a multiple of the number of blocks, 2"
+        );
+        assert_eq!(
+            error(|p| p.commit = CommitRule::Schedule { steps: 10 }),
+            "steps 10 is more than gen_length 8"
+        );
         let error = DiffusionParams::new(1 << 20, MASK, 1, 0).validate(&vec![vec![2]; 1 << 12], 10);
         assert_eq!(error, Err(ParamsError::CanvasTooLarge { rows: 1 << 12, width: (1 << 20) + 1 }));
     }
@@ -265,12 +277,21 @@ mod tests {
         for bad in [f64::NAN, f64::INFINITY, -0.1] {
             assert!(error(|p| p.temperature = bad).starts_with("temperature is "));
             assert!(error(|p| p.cfg_scale = bad as f32).starts_with("cfg_scale is "));
-            assert!(error(|p| p.threshold = Some(bad as f32)).starts_with("threshold is "));
+            let rule = |rule| move |p: &mut DiffusionParams| p.commit = rule;
+            let bad = bad as f32;
+            assert!(error(rule(CommitRule::Threshold(bad))).starts_with("threshold is "));
+            assert!(error(rule(CommitRule::Factor(bad))).starts_with("factor is "));
         }
-        let both = |p: &mut DiffusionParams| {
-            (p.threshold, p.remasking) = (Some(0.9), Remasking::Random);
-        };
-        assert!(error(both).starts_with("a threshold needs"));
+        for rule in [CommitRule::Threshold(0.9), CommitRule::Factor(0.9)] {
+            let both = |p: &mut DiffusionParams| {
+                (p.commit, p.remasking) = (rule, Remasking::Random);
+            };
+            assert!(error(both).starts_with("a threshold or factor needs"));
+        }
+        for (cache, name) in [(CacheMode::PrefixCache, "prefix"), (CacheMode::DualCache, "dual")] {
+            let both = |p: &mut DiffusionParams| (p.cache, p.cfg_scale) = (cache, 0.5);
+            assert!(error(both).starts_with(&format!("cache mode {name} cannot be combined")));
+        }
     }
 
     #[test]

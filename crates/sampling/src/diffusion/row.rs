@@ -1,9 +1,9 @@
+use std::ops::Range;
+
 use super::commit::Choice;
 use super::event::RowView;
 use super::key::RowKey;
 use super::params::{DiffusionParams, Remasking};
-use super::schedule::transfer_schedule;
-use super::select::{above_threshold, most_confident};
 use super::trace::{Commit, Rollout};
 
 /// A sequence that is being decoded. It advances by itself: nothing here knows of other rows.
@@ -21,6 +21,7 @@ pub(super) struct Row<'a> {
     step_in_block: usize,
     committed: Vec<usize>,
     model_calls: usize,
+    forward_tokens: usize,
 }
 
 impl<'a> Row<'a> {
@@ -42,6 +43,7 @@ impl<'a> Row<'a> {
             step_in_block: 0,
             committed: Vec::new(),
             model_calls: 0,
+            forward_tokens: 0,
         }
     }
 
@@ -59,12 +61,30 @@ impl<'a> Row<'a> {
             .map(|(position, _)| position)
     }
 
+    /// Positions, counted from the start of the prompt, that the row's next pass runs.
+    pub(super) fn window(&self, params: &DiffusionParams) -> Range<usize> {
+        let block = self.prompt.len() + self.block;
+        params.cache.window(self.step_in_block, block..block + params.block_length, self.len())
+    }
+
+    /// The tokens at positions counted from the start of the prompt.
+    pub(super) fn tokens(&self, positions: Range<usize>) -> Vec<u32> {
+        let sequence = self.prompt.iter().chain(&self.completion);
+        sequence.skip(positions.start).take(positions.len()).copied().collect()
+    }
+
+    /// Counts a forward pass over `tokens` of the row's tokens.
+    pub(super) fn charge(&mut self, tokens: usize) {
+        self.model_calls += 1;
+        self.forward_tokens += tokens;
+    }
+
     pub(super) fn finished(&self) -> bool {
         self.block == self.completion.len()
     }
 
     /// Does one denoising step with the predictions for the masked positions, in their order.
-    pub(super) fn advance(&mut self, choices: &[Choice], passes: usize, params: &DiffusionParams) {
+    pub(super) fn advance(&mut self, choices: &[Choice], params: &DiffusionParams) {
         let masked: Vec<usize> = self.masked(params).collect();
         let confidences: Vec<f64> = (masked.iter().zip(choices))
             .map(|(&position, choice)| match params.remasking {
@@ -72,13 +92,8 @@ impl<'a> Row<'a> {
                 Remasking::Random => self.key.remasking(self.step, position).open_uniform(),
             })
             .collect();
-        let kept = match params.threshold {
-            Some(threshold) => above_threshold(&confidences, threshold.into()),
-            None => {
-                let schedule = transfer_schedule(params.block_length, params.steps_per_block());
-                most_confident(&confidences, schedule[self.step_in_block])
-            }
-        };
+        let lengths = (params.block_length, params.blocks());
+        let kept = params.commit.keep(&confidences, self.step_in_block, lengths);
         self.committed.clear();
         for &i in &kept {
             self.completion[masked[i]] = choices[i].token;
@@ -91,7 +106,6 @@ impl<'a> Row<'a> {
             self.committed.push(masked[i]);
         }
         self.step_in_block += 1;
-        self.model_calls += passes;
         if kept.len() == masked.len() {
             self.end_block(params);
         }
@@ -130,11 +144,11 @@ impl<'a> Row<'a> {
 
     pub(super) fn into_rollout(self, params: &DiffusionParams) -> Rollout {
         Rollout {
-            forward_tokens: self.model_calls * self.len(),
             prompt: self.prompt.to_vec(),
             completion: self.completion,
             trace: self.trace,
             model_calls: self.model_calls,
+            forward_tokens: self.forward_tokens,
             mask_id: params.mask_id,
         }
     }

@@ -28,6 +28,17 @@ pub fn above_threshold(confidences: &[f64], threshold: f64) -> Vec<usize> {
     best.into_iter().collect()
 }
 
+/// Indices of the `n` highest confidences, ascending, for the largest `n` with
+/// `(n + 1) (1 - c_n) < factor`, where `c_n` is the `n`-th highest; of one if there is no such
+/// `n`. Equal ones go to the lowest index.
+pub fn by_factor(confidences: &[f64], factor: f64) -> Vec<usize> {
+    let mut sorted = confidences.to_vec();
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    let holds = |n: usize| (n + 1) as f64 * (1.0 - sorted[n - 1]) < factor;
+    let count = (1..=sorted.len()).rev().find(|n| holds(*n));
+    most_confident(confidences, count.unwrap_or(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +60,21 @@ mod tests {
         assert_eq!(above_threshold(&confidences, 0.5), [1, 2]);
         assert_eq!(above_threshold(&confidences, 0.0), [0, 1, 2]);
         assert!(above_threshold(&[], 0.5).is_empty());
+    }
+
+    #[test]
+    fn factors_bound_the_doubt_of_what_is_committed_together() {
+        // (n + 1)(1 - c_n) is 0.0625 * 2 = 0.125, 0.375, 1, 2.5.
+        let confidences = [0.875, 0.5, 0.9375, 0.75];
+        assert_eq!(by_factor(&confidences, 0.0), [2]);
+        assert_eq!(by_factor(&confidences, 0.375), [2]);
+        assert_eq!(by_factor(&confidences, 0.376), [0, 2]);
+        assert_eq!(by_factor(&confidences, 1.0), [0, 2]);
+        assert_eq!(by_factor(&confidences, 1.5), [0, 2, 3]);
+        assert_eq!(by_factor(&confidences, 9.0), [0, 1, 2, 3]);
+        // Certainty has no doubt, but a factor of 0 asks for less than none.
+        assert_eq!(by_factor(&[1.0; 4], 1e-9), [0, 1, 2, 3]);
+        assert_eq!(by_factor(&[1.0; 4], 0.0), [0]);
+        assert!(by_factor(&[], 1.0).is_empty());
     }
 }

@@ -6,8 +6,8 @@ pub struct Commit {
     /// What the position was ranked by: the token's probability among those not banned, or, with
     /// random remasking, a number from U(0,1).
     pub confidence: f32,
-    /// Natural logarithm of the token's probability at that step: under the (guided) logits without
-    /// temperature, the mask and the suppressed ids left out.
+    /// Natural logarithm of the token's probability at that step: under the logits that were used
+    /// (guided, or of a cached pass) without temperature, the mask and the suppressed ids left out.
     pub log_prob: f32,
     /// The token was not predicted: it is an EOS put after a block that had one. Its confidence is
     /// 1 and its log-prob 0.
@@ -25,7 +25,8 @@ pub struct Rollout {
     pub trace: Vec<Commit>,
     /// Forward passes that this row took part in: two a step under guidance.
     pub model_calls: usize,
-    /// Tokens of this row that went through the model, over all passes, padding not counted.
+    /// Tokens of this row that went through the model, over all passes, padding not counted. A
+    /// cached pass counts the tokens that it ran, not those that it attended to.
     pub forward_tokens: usize,
     /// The id that stood for what was not decoded yet.
     pub mask_id: u32,

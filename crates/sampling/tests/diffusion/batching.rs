@@ -2,7 +2,7 @@
 
 use crate::denoisers::hashed;
 use afterthought_sampling::diffusion::{
-    DiffusionParams, Remasking, Rollout, SampleKey, generate, generate_with,
+    CommitRule, DiffusionParams, Remasking, Rollout, SampleKey, generate, generate_with,
 };
 
 const VOCAB: usize = 12;
@@ -12,14 +12,18 @@ const EOS: u32 = 1;
 fn variants() -> Vec<DiffusionParams> {
     let base = DiffusionParams {
         block_length: 4,
-        steps: 6,
+        commit: CommitRule::Schedule { steps: 6 },
         temperature: 0.8,
         ..DiffusionParams::new(12, MASK, EOS, 0)
     };
     vec![
         DiffusionParams { temperature: 0.0, ..base.clone() },
         DiffusionParams { remasking: Remasking::Random, stop_after_eos: true, ..base.clone() },
-        DiffusionParams { threshold: Some(0.3), stop_after_eos: true, ..base.clone() },
+        DiffusionParams {
+            commit: CommitRule::Threshold(0.3),
+            stop_after_eos: true,
+            ..base.clone()
+        },
         DiffusionParams { cfg_scale: 1.5, suppress: vec![3, 4], ..base.clone() },
         base,
     ]
@@ -101,8 +105,7 @@ fn waiting_rows_fill_the_room_of_finished_ones() {
     let model = hashed(VOCAB, 6.0);
     let params = DiffusionParams {
         block_length: 4,
-        steps: 12,
-        threshold: Some(0.25),
+        commit: CommitRule::Threshold(0.25),
         max_rows: 3,
         ..DiffusionParams::new(12, MASK, EOS, 0)
     };

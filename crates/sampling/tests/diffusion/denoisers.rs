@@ -75,12 +75,12 @@ pub(crate) fn hashed(
     })
 }
 
-fn mix(x: u64) -> u64 {
+pub(crate) fn mix(x: u64) -> u64 {
     let x = (x ^ (x >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (x ^ (x >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ (x >> 32)
 }
 
-fn unit(x: u64) -> f32 {
+pub(crate) fn unit(x: u64) -> f32 {
     (x >> 40) as f32 / (1u64 << 24) as f32
 }
 

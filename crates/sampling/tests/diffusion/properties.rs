@@ -1,7 +1,9 @@
 //! What holds for any parameters.
 
 use crate::denoisers::hashed;
-use afterthought_sampling::diffusion::{DiffusionParams, Remasking, SampleKey, generate};
+use afterthought_sampling::diffusion::{
+    CommitRule, DiffusionParams, Remasking, SampleKey, generate,
+};
 use proptest::prelude::*;
 
 const VOCAB: usize = 12;
@@ -14,7 +16,8 @@ fn params() -> impl Strategy<Value = DiffusionParams> {
     let rule = prop_oneof![
         Just((Remasking::LowConfidence, None)),
         Just((Remasking::Random, None)),
-        (0.0f32..1.2).prop_map(|t| (Remasking::LowConfidence, Some(t))),
+        (0.0f32..1.2).prop_map(|t| (Remasking::LowConfidence, Some(CommitRule::Threshold(t)))),
+        (0.0f32..4.0).prop_map(|f| (Remasking::LowConfidence, Some(CommitRule::Factor(f)))),
     ];
     let temperature = prop_oneof![Just(0.0), 0.01f64..3.0];
     let cfg_scale = prop_oneof![Just(0.0f32), 0.1f32..2.0];
@@ -23,7 +26,7 @@ fn params() -> impl Strategy<Value = DiffusionParams> {
     (lengths, rule, temperature, cfg_scale, suppress, rest).prop_map(
         |(
             (blocks, block, steps),
-            (remasking, threshold),
+            (remasking, by_confidence),
             temperature,
             cfg_scale,
             suppress,
@@ -31,11 +34,10 @@ fn params() -> impl Strategy<Value = DiffusionParams> {
         )| {
             DiffusionParams {
                 block_length: block,
-                steps: steps * blocks,
+                commit: by_confidence.unwrap_or(CommitRule::Schedule { steps: steps * blocks }),
                 temperature,
                 cfg_scale,
                 remasking,
-                threshold,
                 suppress,
                 stop_after_eos: rest.0,
                 max_rows: rest.1,
@@ -84,8 +86,10 @@ proptest! {
                 prop_assert!(blocks.iter().all(|&b| b == blocks[0]) && blocks[0] >= block);
                 block = blocks[0];
             }
-            if params.threshold.is_none() && !rollout.trace.iter().any(|c| c.filled) {
-                prop_assert_eq!(steps as usize, params.steps);
+            if let (Some(all), false) =
+                (params.commit.steps(), rollout.trace.iter().any(|c| c.filled))
+            {
+                prop_assert_eq!(steps as usize, all);
             }
             for commit in &rollout.trace {
                 prop_assert!(commit.confidence > 0.0 && commit.confidence <= 1.0);

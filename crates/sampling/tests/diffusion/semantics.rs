@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use crate::denoisers::{Broken, Synthetic, digits, hashed, joint};
 use afterthought_sampling::diffusion::{
-    BadLogits, Denoiser, DiffusionParams, ParamsError, Remasking, Rollout, SampleKey, generate,
-    generate_with,
+    BadLogits, CommitRule, Denoiser, DiffusionParams, ParamsError, Remasking, Rollout, SampleKey,
+    generate, generate_with,
 };
 use afterthought_sampling::{Interrupted, SampleError};
 
@@ -28,9 +28,17 @@ fn counts(rollout: &Rollout) -> Vec<usize> {
 fn the_schedule_is_followed_in_each_block() {
     let base = DiffusionParams::new(32, MASK, EOS, 0);
     let run = |params: DiffusionParams| counts(&one(&hashed(VOCAB, 5.0), &params, 0));
-    assert_eq!(run(DiffusionParams { steps: 16, ..base.clone() }), [2; 16]);
+    assert_eq!(
+        run(DiffusionParams { commit: CommitRule::Schedule { steps: 16 }, ..base.clone() }),
+        [2; 16]
+    );
     assert_eq!(run(base.clone()), [1; 32]);
-    let base = DiffusionParams { gen_length: 20, block_length: 10, steps: 8, ..base };
+    let base = DiffusionParams {
+        gen_length: 20,
+        block_length: 10,
+        commit: CommitRule::Schedule { steps: 8 },
+        ..base
+    };
     for remasking in [Remasking::LowConfidence, Remasking::Random] {
         let params = DiffusionParams { remasking, temperature: 1.0, ..base.clone() };
         let rollout = one(&hashed(VOCAB, 5.0), &params, 0);
@@ -44,10 +52,9 @@ fn the_schedule_is_followed_in_each_block() {
 #[test]
 fn thresholds() {
     let run = |threshold: f32| {
-        let threshold = Some(threshold);
         let params = DiffusionParams {
             block_length: 4,
-            threshold,
+            commit: CommitRule::Threshold(threshold),
             ..DiffusionParams::new(12, MASK, EOS, 0)
         };
         one(&hashed(VOCAB, 6.0), &params, 0)
@@ -77,7 +84,7 @@ fn log_softmax(logits: &[f32], banned: &[u32]) -> Vec<f64> {
 fn replaying_the_trace_recovers_every_decision() {
     let base = DiffusionParams {
         block_length: 4,
-        steps: 6,
+        commit: CommitRule::Schedule { steps: 6 },
         suppress: vec![7],
         ..DiffusionParams::new(12, MASK, EOS, 0)
     };
@@ -172,7 +179,7 @@ fn block_length_one_is_the_autoregressive_factorisation() {
 #[test]
 fn random_remasking_keeps_positions_uniformly() {
     let params = DiffusionParams {
-        steps: 2,
+        commit: CommitRule::Schedule { steps: 2 },
         remasking: Remasking::Random,
         ..DiffusionParams::new(4, MASK, EOS, 0)
     };
@@ -233,7 +240,7 @@ fn events_show_the_canvases_of_the_trace() {
     let model = hashed(VOCAB, 6.0);
     let params = DiffusionParams {
         block_length: 4,
-        steps: 4,
+        commit: CommitRule::Schedule { steps: 4 },
         temperature: 0.5,
         ..DiffusionParams::new(8, MASK, EOS, 0)
     };
@@ -324,7 +331,15 @@ fn calls_that_make_no_sense() {
         Err(SampleError::Params(ParamsError::SampleCount { samples: 2, prompts: 1 }))
     ));
     assert!(matches!(
-        run(DiffusionParams { block_length: 2, steps: 3, ..params.clone() }, &[vec![2]], &[1]),
+        run(
+            DiffusionParams {
+                block_length: 2,
+                commit: CommitRule::Schedule { steps: 3 },
+                ..params.clone()
+            },
+            &[vec![2]],
+            &[1]
+        ),
         Err(SampleError::Params(ParamsError::StepsOfBlocks { steps: 3, blocks: 2 }))
     ));
     assert!(matches!(

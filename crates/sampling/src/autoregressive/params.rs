@@ -1,0 +1,83 @@
+use super::error::ParamsError;
+use super::row::Prompt;
+
+/// How to decode. The fields are checked by [`validate`](Self::validate).
+#[derive(Clone, Debug, PartialEq)]
+pub struct AutoregressiveParams {
+    /// Most tokens of a completion.
+    pub max_new_tokens: usize,
+    /// Logits are divided by this; 0 is greedy, and then nothing is random.
+    pub temperature: f64,
+    /// If set, only this many of the most likely tokens can be drawn. Of equally likely ones,
+    /// those with the lower ids.
+    pub top_k: Option<usize>,
+    /// If set, only the most likely tokens whose probabilities (after temperature and `top_k`)
+    /// first add up to at least this can be drawn (nucleus sampling, arXiv:1904.09751).
+    pub top_p: Option<f64>,
+    /// Each of them ends a completion.
+    pub eos_ids: Vec<u32>,
+    /// Most rows in a forward pass; the others wait until one finishes. Has no effect on
+    /// completions.
+    pub max_rows: usize,
+}
+
+impl AutoregressiveParams {
+    /// Draws from the model's distribution, any number of rows at a time.
+    pub fn new(max_new_tokens: usize, eos_ids: Vec<u32>) -> Self {
+        Self {
+            max_new_tokens,
+            temperature: 1.0,
+            top_k: None,
+            top_p: None,
+            eos_ids,
+            max_rows: usize::MAX,
+        }
+    }
+
+    /// Checks the parameters and the prompts against the model's vocabulary and positions.
+    ///
+    /// # Errors
+    /// The first thing found wrong.
+    pub fn validate(
+        &self,
+        prompts: &[Prompt<'_>],
+        vocab_size: usize,
+        max_positions: usize,
+    ) -> Result<(), ParamsError> {
+        let &Self { max_new_tokens, temperature, top_k, top_p, max_rows, .. } = self;
+        for (name, value) in [
+            ("max_new_tokens", max_new_tokens),
+            ("max_rows", max_rows),
+            ("top_k", top_k.unwrap_or(1)),
+        ] {
+            if value == 0 {
+                return Err(ParamsError::Zero { name });
+            }
+        }
+        if !(temperature.is_finite() && temperature >= 0.0) {
+            return Err(ParamsError::Temperature { value: temperature });
+        }
+        if let Some(value) = top_p.filter(|p| !(*p > 0.0 && *p <= 1.0)) {
+            return Err(ParamsError::TopP { value });
+        }
+        let outside = |id: u32| id as usize >= vocab_size;
+        if let Some(&id) = self.eos_ids.iter().find(|id| outside(**id)) {
+            return Err(ParamsError::OutOfVocabulary { name: "eos_ids".into(), id, vocab_size });
+        }
+        for (prompt, Prompt { tokens, .. }) in prompts.iter().enumerate() {
+            if tokens.is_empty() {
+                return Err(ParamsError::EmptyPrompt { prompt });
+            }
+            if let Some(position) = tokens.iter().position(|id| outside(*id)) {
+                let name = format!("prompt {prompt}, position {position}");
+                let id = tokens[position];
+                return Err(ParamsError::OutOfVocabulary { name, id, vocab_size });
+            }
+            if tokens.len().saturating_add(max_new_tokens) > max_positions {
+                let tokens = tokens.len();
+                return Err(ParamsError::TooLong { prompt, tokens, max_new_tokens, max_positions });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,5 +1,6 @@
 //! The `afterthought` command: arguments in, exit code out.
 
+mod allocator;
 mod args;
 mod commands;
 mod console;
@@ -20,12 +21,8 @@ use crate::args::{Cli, Command, DataCommand, ModelCommand, PrecisionChoice};
 use crate::console::Console;
 use crate::exit::{Exit, UsageError, exit_of, explain};
 
-/// Small tensors come and go by the million: page faults of the system allocator cost a tenth of a
-/// training step.
-#[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -292,6 +292,10 @@ fn sampling_flags_that_do_not_fit_are_refused() {
     assert!(refuse(&["--temperature", "-1"]).contains("temperature"));
     assert!(refuse(&["--gen-length", "4096"]).contains("the model has 2048 positions"));
     assert!(refuse(&["--remasking", "random", "--threshold", "0.9"]).contains("threshold"));
+    assert!(refuse(&["--remasking", "random", "--factor", "0.9"]).contains("factor"));
+    assert!(refuse(&["--factor", "-1"]).contains("factor is -1"));
+    assert!(refuse(&["--factor", "1", "--threshold", "0.9"]).contains("cannot be used with"));
+    assert!(refuse(&["--cache", "dual", "--cfg-scale", "1"]).contains("cache mode dual"));
 }
 
 #[test]

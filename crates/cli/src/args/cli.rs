@@ -39,7 +39,7 @@ pub(crate) struct GlobalArgs {
         help_heading = "Output"
     )]
     pub(crate) color: ColorWhen,
-    /// Precision of linear layers: auto takes bf16 where the processor multiplies it (AMX).
+    /// Precision of matrix products: auto takes bf16 where the processor multiplies it (AMX).
     #[arg(
         long,
         global = true,
@@ -51,7 +51,7 @@ pub(crate) struct GlobalArgs {
     pub(crate) precision: PrecisionChoice,
 }
 
-/// Precision of linear layers.
+/// Precision of matrix products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PrecisionChoice {
     /// bf16 where the processor has instructions for it, else f32.

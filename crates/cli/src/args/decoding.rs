@@ -31,11 +31,33 @@ pub(crate) struct SamplingArgs {
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) remasking: Option<Remasking>,
     /// Commit every token at least this probable, so that easy text takes fewer steps.
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, conflicts_with = "steps")]
     pub(crate) threshold: Option<f64>,
+    /// Commit as many tokens n as keep (n + 1)(1 - probability of the least sure) below this.
+    #[arg(
+        long,
+        value_name = "F",
+        allow_negative_numbers = true,
+        conflicts_with_all = ["steps", "threshold"]
+    )]
+    pub(crate) factor: Option<f64>,
+    /// What a step recomputes; all but exact are faster and change what is written.
+    #[arg(long, value_enum, default_value_t = Cache::Exact, value_name = "MODE")]
+    pub(crate) cache: Cache,
     /// Seed of the random streams.
     #[arg(long, default_value_t = 42, value_name = "N")]
     pub(crate) seed: u64,
+}
+
+/// What a denoising step recomputes (Fast-dLLM).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cache {
+    /// Everything.
+    Exact,
+    /// From the current block on; the rest once a block.
+    Prefix,
+    /// The current block; the rest once a block.
+    Dual,
 }
 
 /// Which predictions a denoising step keeps.

@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use afterthought_sampling::SampleError;
-use afterthought_sampling::diffusion::{
-    DiffusionParams, Rollout, SampleKey, StepEvent, generate_with,
-};
+use afterthought_sampling::diffusion::{DiffusionParams, Rollout, SampleKey, StepEvent};
+use afterthought_sampling::{PreparedDecoder, SampleError};
 
 use crate::commands::loaded::Loaded;
 use crate::signals;
@@ -34,6 +32,7 @@ pub(crate) fn decode(
     let interrupt = signals::install()?;
     let samples: Vec<u64> = (0..prompts.len() as u64).collect();
     let key = SampleKey { seed, step: 0, samples: &samples };
+    let decoder = PreparedDecoder::new(&loaded.decoder, params.cache)?;
     let mut clock = Clock { begun: Instant::now(), paused: Duration::ZERO };
     let mut seconds = vec![0.0; prompts.len()];
     let mut on_step = |event: &StepEvent<'_>| {
@@ -45,11 +44,13 @@ pub(crate) fn decode(
         watch(event);
         clock.paused += pause.elapsed();
     };
-    let rollouts = generate_with(&loaded.decoder, prompts, params, key, &mut on_step, &interrupt)
-        .map_err(|error| match error {
-        SampleError::Interrupted(stopped) => anyhow::Error::new(stopped),
-        other => anyhow::Error::new(other).context("decoding failed"),
-    })?;
+    let rollouts =
+        decoder.generate_with(prompts, params, key, &mut on_step, &interrupt).map_err(|error| {
+            match error {
+                SampleError::Interrupted(stopped) => anyhow::Error::new(stopped),
+                other => anyhow::Error::new(other).context("decoding failed"),
+            }
+        })?;
     Ok(rollouts
         .into_iter()
         .zip(seconds)

@@ -1,9 +1,11 @@
 //! From flags, generation_config.json and the model's own numbers to sampling parameters.
 
-use afterthought_sampling::diffusion::{DiffusionParams, ParamsError, Remasking};
+use afterthought_sampling::diffusion::{
+    CacheMode, CommitRule, DiffusionParams, ParamsError, Remasking,
+};
 use serde::Serialize;
 
-use crate::args::{Remasking as RemaskingFlag, SamplingArgs};
+use crate::args::{Cache, Remasking as RemaskingFlag, SamplingArgs};
 use crate::commands::generation_config::{GenerationConfig, RemaskingName};
 use crate::commands::loaded::Loaded;
 use crate::exit::UsageError;
@@ -39,11 +41,19 @@ pub(crate) fn resolve(args: &SamplingArgs, loaded: &Loaded) -> anyhow::Result<Di
     let (gen_length, block_length, steps) = lengths(args, &file);
     let params = DiffusionParams {
         block_length,
-        steps,
+        commit: match (args.threshold, args.factor) {
+            (Some(threshold), _) => CommitRule::Threshold(threshold as f32),
+            (_, Some(factor)) => CommitRule::Factor(factor as f32),
+            _ => CommitRule::Schedule { steps },
+        },
+        cache: match args.cache {
+            Cache::Exact => CacheMode::Exact,
+            Cache::Prefix => CacheMode::PrefixCache,
+            Cache::Dual => CacheMode::DualCache,
+        },
         temperature: args.temperature.or(file.temperature).unwrap_or(0.0),
         cfg_scale: args.cfg_scale.or(file.cfg_scale).unwrap_or(0.0) as f32,
         remasking: remasking(args.remasking, file.remasking),
-        threshold: args.threshold.map(|threshold| threshold as f32),
         suppress: loaded.unused_ids(),
         stop_after_eos: true,
         max_rows: (LOGITS / config.vocab_size / block_length.max(1)).clamp(1, ROWS),
@@ -140,7 +150,10 @@ fn usage(error: ParamsError) -> UsageError {
             "--steps must be a multiple of --gen-length / --block-length"
         }
         ParamsError::TooManySteps { .. } => "every step writes at least one token",
-        ParamsError::ThresholdOfRandom => "leave out --threshold or --remasking random",
+        ParamsError::ConfidenceOfRandom => {
+            "leave out --threshold or --factor, or --remasking random"
+        }
+        ParamsError::GuidedCache { .. } => "leave out --cache or --cfg-scale",
         _ => "see --help for the sampling flags",
     };
     UsageError::new(error.to_string()).hint(hint)
@@ -151,7 +164,7 @@ fn usage(error: ParamsError) -> UsageError {
 pub(crate) struct Settings {
     gen_length: usize,
     block_length: usize,
-    /// Absent under a threshold, which decides by itself.
+    /// Absent under a threshold or factor, which decide by themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<usize>,
     temperature: f64,
@@ -159,6 +172,9 @@ pub(crate) struct Settings {
     remasking: RemaskingName,
     #[serde(skip_serializing_if = "Option::is_none")]
     threshold: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    factor: Option<f32>,
+    cache: &'static str,
     seed: u64,
 }
 
@@ -167,14 +183,22 @@ impl Settings {
         Self {
             gen_length: params.gen_length,
             block_length: params.block_length,
-            steps: params.threshold.is_none().then_some(params.steps),
+            steps: params.commit.steps(),
             temperature: params.temperature,
             cfg_scale: params.cfg_scale,
             remasking: match params.remasking {
                 Remasking::LowConfidence => RemaskingName::LowConfidence,
                 Remasking::Random => RemaskingName::Random,
             },
-            threshold: params.threshold,
+            threshold: match params.commit {
+                CommitRule::Threshold(threshold) => Some(threshold),
+                _ => None,
+            },
+            factor: match params.commit {
+                CommitRule::Factor(factor) => Some(factor),
+                _ => None,
+            },
+            cache: params.cache.name(),
             seed,
         }
     }
@@ -182,10 +206,14 @@ impl Settings {
     /// One line for people: what is sampled, and how.
     pub(crate) fn line(&self) -> String {
         let mut line = format!("{} tokens in blocks of {}", self.gen_length, self.block_length);
-        match (self.steps, self.threshold) {
-            (Some(steps), _) => line += &format!(", {steps} steps"),
-            (_, Some(threshold)) => line += &format!(", threshold {threshold}"),
+        match (self.steps, self.threshold, self.factor) {
+            (Some(steps), ..) => line += &format!(", {steps} steps"),
+            (_, Some(threshold), _) => line += &format!(", threshold {threshold}"),
+            (.., Some(factor)) => line += &format!(", factor {factor}"),
             _ => {}
+        }
+        if self.cache != CacheMode::Exact.name() {
+            line += &format!(", {} cache", self.cache);
         }
         line += &format!(", temperature {}", self.temperature);
         if self.cfg_scale > 0.0 {
@@ -211,6 +239,8 @@ mod tests {
             cfg_scale: None,
             remasking: None,
             threshold: None,
+            factor: None,
+            cache: Cache::Exact,
             seed: 0,
         }
     }
@@ -224,7 +254,7 @@ mod tests {
             let (_, block, steps) = lengths(&args(Some(gen_length), None), &none);
             let params = DiffusionParams {
                 block_length: block,
-                steps,
+                commit: CommitRule::Schedule { steps },
                 ..DiffusionParams::new(gen_length, 2, 1, 1)
             };
             assert_eq!(params.validate(&[], 10), Ok(()));

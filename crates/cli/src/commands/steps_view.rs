@@ -51,7 +51,7 @@ impl<'a> StepsView<'a> {
         let view = Self {
             cells: Cells::new(tokenizer, params.mask_id, params.eos_id)?,
             tokenizer,
-            steps: params.threshold.is_none().then_some(params.steps),
+            steps: params.commit.steps(),
             block_length: params.block_length,
             mask: params.mask_id,
             rows,

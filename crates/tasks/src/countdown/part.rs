@@ -3,11 +3,11 @@ use afterthought_random::Stream;
 /// Parts of the space of Countdown problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// 80 %.
+    /// 70 %.
     Train,
     /// 10 %.
     Validation,
-    /// 10 %.
+    /// 20 %: the families of problems here decide how wide the intervals of a result are.
     Test,
 }
 
@@ -18,7 +18,7 @@ pub fn part_of(numbers: &[u64], target: u64) -> Part {
     sorted.sort_unstable();
     let sample = sorted.iter().fold(target, |hash, n| hash.wrapping_mul(16).wrapping_add(*n));
     match Stream::new(0, "countdown split", 0, sample).below(10) {
-        0 => Part::Test,
+        0 | 2 => Part::Test,
         1 => Part::Validation,
         _ => Part::Train,
     }
@@ -38,9 +38,9 @@ mod tests {
             assert_eq!(part, part_of(&turned, 10 + sample % 90));
             counts[part as usize] += 1;
         }
-        assert!((2300..2500).contains(&counts[0]), "{counts:?}");
+        assert!((2000..2200).contains(&counts[0]), "{counts:?}");
         assert!((240..360).contains(&counts[1]), "{counts:?}");
-        assert!((240..360).contains(&counts[2]), "{counts:?}");
+        assert!((520..680).contains(&counts[2]), "{counts:?}");
     }
 
     #[test]
@@ -52,7 +52,7 @@ mod tests {
             Part::Test => 't',
         };
         let found: String = (10..=60).map(letter).collect();
-        assert_eq!(found, "......................tvv.t....v.......v........v..");
+        assert_eq!(found, "t.t.tt................tvvtt....v.......v..t.....v..");
     }
 
     #[test]

@@ -149,6 +149,7 @@ pub(crate) struct Ablations {
     pub(crate) prompt_mask_inner_updates: usize,
     pub(crate) inner_updates: Vec<usize>,
     pub(crate) seconds: f64,
+    pub(crate) validate_every: usize,
 }
 
 impl Recipe {

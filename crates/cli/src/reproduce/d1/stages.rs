@@ -96,7 +96,7 @@ impl Stages<'_> {
         GenerationConfig {
             gen_length: Some(params.gen_length),
             block_length: Some(params.block_length),
-            steps: Some(params.steps),
+            steps: params.commit.steps(),
             temperature: Some(params.temperature),
             ..GenerationConfig::default()
         }

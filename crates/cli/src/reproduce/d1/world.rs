@@ -3,7 +3,7 @@
 use super::recipe::Recipe;
 use afterthought_models::DecoderConfig;
 use afterthought_random::Stream;
-use afterthought_sampling::diffusion::DiffusionParams;
+use afterthought_sampling::diffusion::{CommitRule, DiffusionParams};
 use afterthought_tasks::writers::{
     CountdownWriter, Habit, Part, SudokuWriter, Writer, Written, vocabulary,
 };
@@ -107,7 +107,7 @@ impl World {
         let mut params =
             DiffusionParams::new(gen_length, self.mask, self.format.eos, self.format.eos);
         params.block_length = decoding.block_length;
-        params.steps = gen_length / decoding.tokens_per_step;
+        params.commit = CommitRule::Schedule { steps: gen_length / decoding.tokens_per_step };
         params.temperature = temperature;
         // Nothing behind the first EOS is read, and the loss stops there too.
         params.stop_after_eos = true;
@@ -154,11 +154,14 @@ impl World {
             .collect()
     }
 
-    /// The task of one example of a pre-training batch.
+    /// The task of one example of a pre-training batch. The tasks alternate in proportion to their
+    /// shares: stratified mask times follow the index, and a batch sorted by task would give each
+    /// task only its own stretch of them.
     pub(crate) fn pretraining_task(&self, index: usize) -> TaskName {
         let options = &self.recipe.pretrain;
         let sudoku = (options.sudoku_share * options.batch as f64).round() as usize;
-        if index < sudoku { TaskName::Sudoku } else { TaskName::Countdown }
+        let before = |index: usize| index * sudoku / options.batch.max(1);
+        if before(index + 1) > before(index) { TaskName::Sudoku } else { TaskName::Countdown }
     }
 
     /// A habit drawn with the corpus's shares.
@@ -193,5 +196,30 @@ impl World {
             );
         };
         Ok(Example { prompt: self.format.prompt(&written.prompt)?, completion, window })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::args::RunPreset;
+
+    #[test]
+    fn every_task_sees_the_whole_range_of_stratified_times() {
+        let recipe = Recipe::preset(RunPreset::Laptop).unwrap();
+        let (batch, share) = (recipe.pretrain.batch, recipe.pretrain.sudoku_share);
+        let world = World::new(recipe, 0).unwrap();
+        for task in TASKS {
+            let indices: Vec<usize> =
+                (0..batch).filter(|index| world.pretraining_task(*index) == task).collect();
+            let expected = if task == TaskName::Sudoku { share } else { 1.0 - share };
+            assert_eq!(indices.len(), (expected * batch as f64).round() as usize);
+            // Times are `index / batch` apart: no gap is wider than the task's share allows, the
+            // one around the end of the circle included.
+            let around = indices[0] + batch - indices[indices.len() - 1];
+            let gaps = indices.windows(2).map(|pair| pair[1] - pair[0]).chain([around]);
+            assert!(gaps.max().unwrap() <= (1.0 / expected).ceil() as usize + 1, "{indices:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Our side of `bench/run`: makes models and inputs, and runs one case as a worker process that
 //! answers on its standard output (`worker.rs`).
 
+#[path = "../../crates/cli/src/allocator.rs"]
 mod allocator;
 mod bandwidth;
 mod decode;

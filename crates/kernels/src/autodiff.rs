@@ -1,5 +1,7 @@
 //! Hand-written backward passes. Each operation keeps its inputs (and for the output head the
-//! log-sum-exp of each row) and recomputes the rest; a gradient that nobody asked for is not built.
+//! log-sum-exp of each row) and recomputes the rest. A linear layer keeps and computes
+//! nothing for an input without a gradient, nor for its weights if none of them has one; smaller
+//! parameters beside a tracked input (norms, biases) get theirs anyway.
 
 use crate::attention::{AttentionSpec, HeadLayout};
 use crate::ops::{KernelGradients, KernelOps};

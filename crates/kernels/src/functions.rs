@@ -25,9 +25,15 @@ pub(crate) fn fused<const D: usize>(x: &Tensor<D>) -> bool {
     has_fused_kernels(&x.device())
 }
 
+fn check_widths(x: &Tensor<2>, weights: &[Tensor<2>]) {
+    for weight in weights {
+        assert_eq!(x.dims()[1], weight.dims()[1], "input width and weight width differ");
+    }
+}
+
 /// `x W^T`: `[n, in]` and `[out, in]` to `[n, out]`.
 pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-    assert_eq!(x.dims()[1], weight.dims()[1], "input width and weight width differ");
+    check_widths(&x, std::slice::from_ref(&weight));
     if fused(&x) {
         return Tensor::from_dispatch(Dispatch::fused_linear(
             x.into_dispatch(),
@@ -39,7 +45,7 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
 
 /// `residual + x W^T`: `[n, in]`, `[out, in]` and `[n, out]` to `[n, out]`.
 pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
-    assert_eq!(x.dims()[1], weight.dims()[1], "input width and weight width differ");
+    check_widths(&x, std::slice::from_ref(&weight));
     assert_eq!(residual.dims(), [x.dims()[0], weight.dims()[0]], "residual and output differ");
     if fused(&x) {
         return Tensor::from_dispatch(Dispatch::fused_linear_add(
@@ -53,9 +59,7 @@ pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) -> Tenso
 
 /// `x W_1^T` and `x W_2^T` side by side, `[n, out_1 + out_2]`; the input is read once.
 pub fn linear_pair(x: Tensor<2>, weights: [Tensor<2>; 2]) -> Tensor<2> {
-    for weight in &weights {
-        assert_eq!(x.dims()[1], weight.dims()[1], "input width and weight width differ");
-    }
+    check_widths(&x, &weights);
     if fused(&x) {
         let [first, second] = weights.map(Tensor::into_dispatch);
         return Tensor::from_dispatch(Dispatch::fused_linear_pair(
@@ -69,9 +73,7 @@ pub fn linear_pair(x: Tensor<2>, weights: [Tensor<2>; 2]) -> Tensor<2> {
 
 /// [`linear_pair`] for three weights.
 pub fn linear_triple(x: Tensor<2>, weights: [Tensor<2>; 3]) -> Tensor<2> {
-    for weight in &weights {
-        assert_eq!(x.dims()[1], weight.dims()[1], "input width and weight width differ");
-    }
+    check_widths(&x, &weights);
     if fused(&x) {
         let [first, second, third] = weights.map(Tensor::into_dispatch);
         let output = Dispatch::fused_linear_triple(x.into_dispatch(), first, second, third);
@@ -128,11 +130,8 @@ pub fn embedding(table: Tensor<2>, ids: Arc<[u32]>) -> Tensor<2> {
     composed::embedding(table, &ids)
 }
 
-/// Softmax attention over a batch of `spec.lengths.len()` rows of equal width.
-///
-/// `qkv` is `[rows * width, spec.layout.width()]`; queries and keys are rotated here. Returns
-/// `[rows * width, heads * head_dim]`.
-pub fn attention(qkv: Tensor<2>, spec: AttentionSpec) -> Tensor<2> {
+/// The common width of the rows of a batch, after checking that it fits `spec`.
+fn check_attention(qkv: &Tensor<2>, spec: &AttentionSpec) -> usize {
     let ([positions, row_width], rows) = (qkv.dims(), spec.lengths.len());
     assert!(
         rows > 0 && positions > 0 && positions.is_multiple_of(rows),
@@ -140,6 +139,15 @@ pub fn attention(qkv: Tensor<2>, spec: AttentionSpec) -> Tensor<2> {
     );
     assert_eq!(row_width, spec.layout.width(), "queries, keys and values");
     spec.check(rows, positions / rows);
+    positions / rows
+}
+
+/// Softmax attention over a batch of `spec.lengths.len()` rows of equal width.
+///
+/// `qkv` is `[rows * width, spec.layout.width()]`; queries and keys are rotated here. Returns
+/// `[rows * width, heads * head_dim]`.
+pub fn attention(qkv: Tensor<2>, spec: AttentionSpec) -> Tensor<2> {
+    check_attention(&qkv, &spec);
     if fused(&qkv) {
         return Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), spec));
     }
@@ -149,15 +157,8 @@ pub fn attention(qkv: Tensor<2>, spec: AttentionSpec) -> Tensor<2> {
 /// [`attention`] with a bias that is added to the scaled scores, the same for every row of the batch
 /// (Raffel et al. 2020, section 2.1): `[heads * width, width]`, one row for each head and query.
 pub fn biased_attention(qkv: Tensor<2>, bias: Tensor<2>, spec: AttentionSpec) -> Tensor<2> {
-    let ([positions, row_width], rows) = (qkv.dims(), spec.lengths.len());
-    assert!(
-        rows > 0 && positions > 0 && positions.is_multiple_of(rows),
-        "an empty or ragged batch"
-    );
-    let width = positions / rows;
-    assert_eq!(row_width, spec.layout.width(), "queries, keys and values");
+    let width = check_attention(&qkv, &spec);
     assert_eq!(bias.dims(), [spec.layout.heads * width, width], "one bias a head, query and key");
-    spec.check(rows, width);
     if fused(&qkv) {
         let (qkv, bias) = (qkv.into_dispatch(), bias.into_dispatch());
         return Tensor::from_dispatch(Dispatch::fused_biased_attention(qkv, bias, spec));

@@ -7,6 +7,7 @@ pub(crate) mod buffer;
 pub(crate) mod embedding;
 pub(crate) mod linear;
 pub(crate) mod matmul;
+mod partial;
 pub(crate) mod qk_norm;
 pub(crate) mod rms_norm;
 pub(crate) mod rope;

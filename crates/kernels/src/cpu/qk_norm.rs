@@ -2,7 +2,8 @@
 //! side (Qwen3), and its gradients.
 
 use super::buffer::unfilled;
-use super::rms_norm::{ROWS, backward_rows, forward_rows, sum};
+use super::partial::sum;
+use super::rms_norm::{ROWS, backward_rows, forward_rows};
 use crate::attention::HeadLayout;
 use rayon::prelude::*;
 

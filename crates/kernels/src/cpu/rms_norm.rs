@@ -1,6 +1,7 @@
 //! `y = x / sqrt(mean(x^2) + eps) * w` (Zhang & Sennrich 2019) and its gradient.
 
 use super::buffer::unfilled;
+use super::partial::sum;
 use super::simd::{dot, vectorised};
 use rayon::prelude::*;
 
@@ -61,17 +62,6 @@ pub(crate) fn backward(
         .collect();
     let grad_weight = want_weight.then(|| sum(&partials, width));
     (grad_x, grad_weight)
-}
-
-/// The sum of partial gradients, in their order.
-pub(crate) fn sum(partials: &[Vec<f32>], width: usize) -> Vec<f32> {
-    let mut total = vec![0.0; width];
-    for partial in partials {
-        for (total, part) in total.iter_mut().zip(partial) {
-            *total += part;
-        }
-    }
-    total
 }
 
 vectorised! {

@@ -6,6 +6,7 @@
 //! same sequence of tile instructions over the inner dimension, hence the same sum.
 
 use crate::cpu::bf16::Tile;
+use crate::cpu::bf16::amx::platform as tile_unit;
 use std::marker::PhantomData;
 
 /// Rows in a strip of a left operand.
@@ -28,7 +29,7 @@ impl Unit {
         assert!(crate::cpu::bf16::amx::available(), "the tile unit is not available");
         assert!((1..=STRIP).contains(&rows), "a strip has 1 to 16 rows");
         // SAFETY: the unit is available and the number of rows valid, as has just been checked.
-        unsafe { platform::configure(rows as u8) };
+        unsafe { tile_unit::configure(rows as u8) };
         Self { rows, not_send: PhantomData }
     }
 
@@ -74,7 +75,7 @@ impl Unit {
 impl Drop for Unit {
     fn drop(&mut self) {
         // SAFETY: the unit is available, or `configure` would not have returned.
-        unsafe { platform::release() };
+        unsafe { tile_unit::release() };
     }
 }
 
@@ -109,52 +110,6 @@ pub(super) fn unpack(values: &mut [f32], panel: &[Tile], output: usize) {
 mod platform {
     use super::{STRIP, Tile};
     use std::arch::asm;
-
-    /// The operand of `ldtilecfg`.
-    #[repr(C, align(64))]
-    struct Configuration {
-        palette: u8,
-        start_row: u8,
-        reserved: [u8; 14],
-        bytes_per_row: [u16; 16],
-        rows: [u8; 16],
-    }
-
-    /// # Safety
-    /// The unit must be available and `rows` 1 to 16.
-    pub(super) unsafe fn configure(rows: u8) {
-        let configuration = Configuration {
-            palette: 1,
-            start_row: 0,
-            reserved: [0; 14],
-            bytes_per_row: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
-            rows: [rows, rows, rows, rows, rows, rows, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
-        };
-        // SAFETY: the operand is 64 readable bytes of a valid configuration.
-        unsafe {
-            asm!(
-                "ldtilecfg [{}]",
-                in(reg) &raw const configuration,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack, readonly, preserves_flags),
-            );
-        }
-    }
-
-    /// # Safety
-    /// The unit must be available.
-    pub(super) unsafe fn release() {
-        // SAFETY: nothing but the tile registers changes.
-        unsafe {
-            asm!(
-                "tilerelease",
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack, nomem, preserves_flags),
-            );
-        }
-    }
 
     /// Advice that may be refused: nothing depends on it but speed.
     pub(super) fn ask_for_large_pages(start: *const u8, bytes: usize) {
@@ -316,12 +271,6 @@ mod platform {
     use super::Tile;
 
     pub(super) fn ask_for_large_pages(_: *const u8, _: usize) {}
-
-    pub(super) unsafe fn configure(_: u8) {
-        unreachable!("the tile unit is not available");
-    }
-
-    pub(super) unsafe fn release() {}
 
     pub(super) unsafe fn multiply_strip(_: *const Tile, _: *const Tile, _: usize, _: *mut f32) {
         unreachable!("the tile unit is not available");

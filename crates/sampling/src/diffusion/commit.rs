@@ -1,3 +1,4 @@
+use afterthought_kernels::inference::largest;
 use afterthought_random::Stream;
 
 /// The prediction for one masked position.
@@ -41,8 +42,8 @@ pub fn choose(
     stream: &mut Stream,
 ) -> Result<Choice, BadLogits> {
     let highest =
-        allowed(logits, banned).map(|(_, part)| maximum(part)).fold(f32::NEG_INFINITY, f32::max);
-    // `maximum` passes over NaN; here and in the sum it is found.
+        allowed(logits, banned).map(|(_, part)| largest(part)).fold(f32::NEG_INFINITY, f32::max);
+    // `largest` passes over NaN; here and in the sum it is found.
     if highest == f32::NEG_INFINITY {
         let nan = allowed(logits, banned).any(|(_, part)| part.iter().any(|l| l.is_nan()));
         return Err(if nan { BadLogits::NotFinite } else { BadLogits::NothingLeft });
@@ -109,20 +110,6 @@ fn allowed<'a>(logits: &'a [f32], banned: &'a [u32]) -> impl Iterator<Item = (u3
         start = end + 1;
         part
     })
-}
-
-/// The highest value, in lanes that the compiler can keep in one register.
-fn maximum(values: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    let chunks = values.chunks_exact(16);
-    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, larger);
-    for chunk in chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane = larger(*lane, value);
-        }
-    }
-    lanes.into_iter().fold(rest, larger)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::softmax::{Block, add_bias, split_gradient};
 use super::{half, single};
 use crate::attention::{AttentionSpec, HeadLayout};
 use crate::cpu::buffer::unfilled;
-use crate::cpu::rms_norm::sum;
+use crate::cpu::partial::sum;
 use crate::cpu::rope::{rotate_rows, rotate_rows_back};
 use crate::precision::{Precision, precision};
 use rayon::prelude::*;

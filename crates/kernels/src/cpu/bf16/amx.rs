@@ -45,7 +45,7 @@ impl TileUnit {
         let unit = Self { tiles: available(), not_send: PhantomData };
         if unit.tiles {
             // SAFETY: the unit is available, as has just been checked.
-            unsafe { platform::configure() };
+            unsafe { platform::configure(16) };
         } else {
             assert!(dot::available(), "the processor cannot multiply bf16 matrices");
         }
@@ -202,7 +202,7 @@ impl Drop for TileUnit {
 struct EdgeBlock([f32; BLOCK * BLOCK]);
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-mod platform {
+pub(crate) mod platform {
     use std::arch::asm;
     use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 
@@ -217,14 +217,6 @@ mod platform {
         bytes_per_row: [u16; 16],
         rows: [u8; 16],
     }
-
-    static CONFIGURATION: Configuration = Configuration {
-        palette: 1,
-        start_row: 0,
-        reserved: [0; 14],
-        bytes_per_row: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
-        rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
-    };
 
     /// Checks the processor, then asks the system for the tile registers, which Linux grants to a
     /// process (threads started earlier included) on request only.
@@ -263,14 +255,24 @@ mod platform {
         status == 0
     }
 
+    /// All registers have rows of 64 bytes; those of left operands and sums have `rows` of them,
+    /// those of right operands (6 and 7) all 16.
+    ///
     /// # Safety
-    /// `request` must have returned true.
-    pub(super) unsafe fn configure() {
+    /// `request` must have returned true, and `rows` be 1 to 16.
+    pub(crate) unsafe fn configure(rows: u8) {
+        let configuration = Configuration {
+            palette: 1,
+            start_row: 0,
+            reserved: [0; 14],
+            bytes_per_row: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
+            rows: [rows, rows, rows, rows, rows, rows, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
+        };
         // SAFETY: the operand is 64 readable bytes of a valid configuration.
         unsafe {
             asm!(
                 "ldtilecfg [{}]",
-                in(reg) &raw const CONFIGURATION,
+                in(reg) &raw const configuration,
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack, readonly, preserves_flags),
@@ -280,7 +282,7 @@ mod platform {
 
     /// # Safety
     /// `request` must have returned true.
-    pub(super) unsafe fn release() {
+    pub(crate) unsafe fn release() {
         // SAFETY: nothing but the tile registers changes.
         unsafe {
             asm!(
@@ -381,18 +383,18 @@ mod platform {
 
 /// Without the instructions nothing below `request` is reached.
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-mod platform {
+pub(crate) mod platform {
     use super::Tile;
 
     pub(super) fn request() -> bool {
         false
     }
 
-    pub(super) unsafe fn configure() {
+    pub(crate) unsafe fn configure(_: u8) {
         unreachable!("the tile unit is not available");
     }
 
-    pub(super) unsafe fn release() {}
+    pub(crate) unsafe fn release() {}
 
     pub(super) fn prefetch_block(_: *const f32, _: usize) {}
 

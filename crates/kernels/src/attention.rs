@@ -14,13 +14,19 @@ impl RotaryTable {
     /// The table for positions `0..positions` from the inverse frequency of each pair of
     /// dimensions (radians a position).
     pub fn new(inverse_frequencies: &[f64], positions: usize) -> Self {
+        Self::scaled(inverse_frequencies, 1.0, positions)
+    }
+
+    /// [`new`](Self::new) with cosines and sines times `factor`, so that scores grow by its
+    /// square (the attention factor of YaRN, arXiv:2309.00071).
+    pub fn scaled(inverse_frequencies: &[f64], factor: f64, positions: usize) -> Self {
         let half = inverse_frequencies.len();
         let (mut cos, mut sin) = (Vec::new(), Vec::new());
         for position in 0..positions {
             for frequency in inverse_frequencies {
                 let angle = position as f64 * frequency;
-                cos.push(angle.cos() as f32);
-                sin.push(angle.sin() as f32);
+                cos.push((angle.cos() * factor) as f32);
+                sin.push((angle.sin() * factor) as f32);
             }
         }
         Self { cos, sin, half }
@@ -41,6 +47,31 @@ impl RotaryTable {
     /// Head dimension the table is for.
     pub fn head_dim(&self) -> usize {
         2 * self.half
+    }
+}
+
+/// The rotary tables of a batch.
+#[derive(Clone, Debug)]
+pub enum Rotary {
+    /// One for all rows; covers the width of the batch.
+    Shared(Arc<RotaryTable>),
+    /// One a row, where frequencies depend on the length of the sequence; each covers its row.
+    Rows(Arc<[Arc<RotaryTable>]>),
+}
+
+impl Rotary {
+    /// The table of a row.
+    pub(crate) fn row(&self, row: usize) -> &RotaryTable {
+        match self {
+            Self::Shared(table) => table,
+            Self::Rows(tables) => &tables[row],
+        }
+    }
+}
+
+impl From<Arc<RotaryTable>> for Rotary {
+    fn from(table: Arc<RotaryTable>) -> Self {
+        Self::Shared(table)
     }
 }
 
@@ -72,9 +103,22 @@ impl HeadLayout {
         (self.heads + self.kv_heads) * self.head_dim
     }
 
-    /// Factor on the scores, `1 / sqrt(head_dim)`.
+    /// The usual factor on the scores, `1 / sqrt(head_dim)` (Vaswani et al. 2017).
     pub fn scale(self) -> f32 {
         1.0 / (self.head_dim as f32).sqrt()
+    }
+
+    /// Values of the keys and values of a row.
+    pub fn keys_values(self) -> usize {
+        2 * self.kv_heads * self.head_dim
+    }
+
+    fn check(self) {
+        let Self { heads, kv_heads, .. } = self;
+        assert!(
+            kv_heads > 0 && heads.is_multiple_of(kv_heads),
+            "{kv_heads} key/value heads do not divide {heads} heads"
+        );
     }
 
     /// Query heads that share key/value head `kv_head`.
@@ -91,8 +135,14 @@ pub struct AttentionSpec {
     pub layout: HeadLayout,
     /// Whether position `i` sees only positions `0..=i`.
     pub causal: bool,
+    /// If set, position `i` sees only positions above `i - window` (sliding-window attention,
+    /// arXiv:2310.06825); for causal attention.
+    pub window: Option<usize>,
+    /// Factor on the products of queries and keys: [`HeadLayout::scale`], or 1 where the weights
+    /// were trained without one (T5).
+    pub scale: f32,
     /// Rotary angles applied to queries and keys; `None` for no position information.
-    pub rotary: Option<Arc<RotaryTable>>,
+    pub rotary: Option<Rotary>,
     /// Real length of each row of the batch: later positions are padding. They are not attended
     /// to, and their outputs are zero.
     pub lengths: Arc<[usize]>,
@@ -104,16 +154,54 @@ impl AttentionSpec {
     /// # Panics
     /// If it is not: shapes are the caller's responsibility, checked where data enters.
     pub(crate) fn check(&self, rows: usize, width: usize) {
-        let HeadLayout { heads, kv_heads, head_dim } = self.layout;
-        assert!(
-            kv_heads > 0 && heads.is_multiple_of(kv_heads),
-            "{kv_heads} key/value heads do not divide {heads} heads"
-        );
-        assert_eq!(self.lengths.len(), rows, "one length a row");
-        assert!(self.lengths.iter().all(|length| *length <= width), "a length exceeds {width}");
-        if let Some(rotary) = &self.rotary {
-            assert_eq!(rotary.head_dim(), head_dim, "rotary table is for another head width");
-            assert!(rotary.positions() >= width, "rotary table is shorter than {width} positions");
+        self.layout.check();
+        check_lengths(&self.lengths, rows, width);
+        assert!(self.window != Some(0), "an empty window");
+        assert!(self.causal || self.window.is_none(), "a window of bidirectional attention");
+        let fits = |table: &RotaryTable, positions: usize| {
+            let head_dim = self.layout.head_dim;
+            assert_eq!(table.head_dim(), head_dim, "rotary table is for another head width");
+            assert!(table.positions() >= positions, "rotary table is shorter than {positions}");
+        };
+        match &self.rotary {
+            None => {}
+            Some(Rotary::Shared(table)) => fits(table, width),
+            Some(Rotary::Rows(tables)) => {
+                assert_eq!(tables.len(), rows, "one rotary table a row");
+                tables.iter().zip(&self.lengths[..]).for_each(|(table, len)| fits(table, *len));
+            }
         }
     }
+}
+
+/// Geometry and masking of attention from the positions of one batch to those of another with the
+/// same rows, as from a decoder to an encoder. Every query of a row sees every key of that row.
+#[derive(Clone, Debug)]
+pub struct CrossAttentionSpec {
+    /// Heads. Queries stand in rows of [`HeadLayout::keys`] values, keys and values in rows of
+    /// [`HeadLayout::keys_values`].
+    pub layout: HeadLayout,
+    /// Factor on the products of queries and keys.
+    pub scale: f32,
+    /// Real queries of each row; the outputs of later ones are zero.
+    pub lengths: Arc<[usize]>,
+    /// Real keys of each row; later ones are not attended to. Without any the output is zero.
+    pub key_lengths: Arc<[usize]>,
+}
+
+impl CrossAttentionSpec {
+    /// Checks that the geometry is consistent with rows of `width` queries and `key_width` keys.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub(crate) fn check(&self, width: usize, key_width: usize) {
+        self.layout.check();
+        check_lengths(&self.lengths, self.key_lengths.len(), width);
+        check_lengths(&self.key_lengths, self.lengths.len(), key_width);
+    }
+}
+
+fn check_lengths(lengths: &[usize], rows: usize, width: usize) {
+    assert_eq!(lengths.len(), rows, "one length a row");
+    assert!(lengths.iter().all(|length| *length <= width), "a length exceeds {width}");
 }

@@ -3,7 +3,9 @@
 //! nothing for an input without a gradient, nor for its weights if none of them has one; smaller
 //! parameters beside a tracked input (norms, biases) get theirs anyway.
 
-use crate::attention::{AttentionSpec, HeadLayout};
+use crate::activation::Activation;
+use crate::attention::{AttentionSpec, CrossAttentionSpec, HeadLayout};
+use crate::low_rank::{LowRankKept, LowRankSpec};
 use crate::ops::{KernelGradients, KernelOps};
 use burn::backend::Autodiff;
 use burn::backend::TensorMetadata;
@@ -111,6 +113,27 @@ impl<B: KernelGradients> LinearsState<B> {
     }
 }
 
+/// Parents are the output that is added to, the input and the two factors.
+#[derive(Debug)]
+struct LowRankAdd;
+
+impl<B: KernelGradients> Backward<B, 4> for LowRankAdd {
+    type State = (LowRankKept<FloatTensor<B>>, LowRankSpec);
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let [y, x, a, b] = ops.parents.map(|node| node.map(|node| node.id));
+        let (kept, spec) = ops.state;
+        let gradients = B::low_rank_add_backward(kept, grad.clone(), &spec);
+        let wanted = [(x, gradients.x), (a, gradients.a), (b, gradients.b), (y, Some(grad))];
+        for (id, grad) in wanted {
+            if let (Some(id), Some(grad)) = (id, grad) {
+                grads.register::<B>(id, grad);
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 struct RmsNorm;
 
@@ -151,16 +174,17 @@ impl<B: KernelGradients> Backward<B, 3> for QkNorm {
 }
 
 #[derive(Debug)]
-struct SwiGlu;
+struct Gated;
 
-impl<B: KernelGradients> Backward<B, 1> for SwiGlu {
-    type State = FloatTensor<B>;
+impl<B: KernelGradients> Backward<B, 1> for Gated {
+    type State = (FloatTensor<B>, Activation);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let [gate_up] = ops.parents;
-        if let Some(node) = gate_up {
-            grads.register::<B>(node.id, B::fused_swiglu_backward(ops.state, grad));
+        let [node] = ops.parents;
+        let (gate_up, activation) = ops.state;
+        if let Some(node) = node {
+            grads.register::<B>(node.id, B::fused_gated_backward(gate_up, grad, activation));
         }
     }
 }
@@ -207,6 +231,24 @@ impl<B: KernelGradients> Backward<B, 2> for BiasedAttention {
         let grad = grads.consume::<B>(&ops.node);
         let (qkv, bias, spec) = ops.state;
         let gradients = B::fused_biased_attention_backward(qkv, bias, grad, spec);
+        for (node, grad) in ops.parents.into_iter().zip(gradients) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct CrossAttention;
+
+impl<B: KernelGradients> Backward<B, 2> for CrossAttention {
+    type State = (FloatTensor<B>, FloatTensor<B>, CrossAttentionSpec);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (q, kv, spec) = ops.state;
+        let gradients = B::fused_cross_attention_backward(q, kv, grad, spec);
         for (node, grad) in ops.parents.into_iter().zip(gradients) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, grad);
@@ -279,6 +321,26 @@ impl<B: KernelGradients, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
         linears::<B, C, _>([x, first, second, third])
     }
 
+    fn fused_low_rank_add(
+        y: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        spec: LowRankSpec,
+    ) -> FloatTensor<Self> {
+        let [want_x, want_a, want_b] = [&x, &a, &b].map(|tensor| is_tracked::<B, C>(tensor));
+        let nodes = [y.node(), x.node(), a.node(), b.node()];
+        let [y, x, a, b] = [y, x, a, b].map(|tensor| tensor.into_primitive());
+        let (output, inner) = B::low_rank_add(y, x.clone(), [a.clone(), b.clone()], &spec);
+        match LowRankAdd.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (x, inner) = (want_a.then_some(x), want_b.then_some(inner));
+                prep.finish((LowRankKept { a, b, x, inner, want_x }, spec), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
     fn fused_rms_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -310,11 +372,11 @@ impl<B: KernelGradients, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
         }
     }
 
-    fn fused_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn fused_gated(gate_up: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
         let (gate_up, node) = gate_up.into_parts();
-        let output = B::fused_swiglu(gate_up.clone());
-        match SwiGlu.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(gate_up, output),
+        let output = B::fused_gated(gate_up.clone(), activation);
+        match Gated.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((gate_up, activation), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
@@ -349,6 +411,19 @@ impl<B: KernelGradients, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
         let output = B::fused_biased_attention(qkv.clone(), bias.clone(), spec.clone());
         match BiasedAttention.prepare::<C>([node, bias_node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((qkv, bias, spec), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn fused_cross_attention(
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        spec: CrossAttentionSpec,
+    ) -> FloatTensor<Self> {
+        let [(q, q_node), (kv, kv_node)] = [q, kv].map(|tensor| tensor.into_parts());
+        let output = B::fused_cross_attention(q.clone(), kv.clone(), spec.clone());
+        match CrossAttention.prepare::<C>([q_node, kv_node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((q, kv, spec), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

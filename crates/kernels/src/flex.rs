@@ -1,12 +1,16 @@
 //! The CPU backend's implementation: tensors to slices and back.
 
-use crate::attention::{AttentionSpec, HeadLayout};
+use crate::activation::Activation;
+use crate::attention::{AttentionSpec, CrossAttentionSpec, HeadLayout};
 use crate::cpu;
+use crate::cpu::weight::Weight;
+use crate::low_rank::{LowRankGradients, LowRankKept, LowRankSpec};
 use crate::ops::{KernelGradients, KernelOps};
 use crate::optimizer::AdamWStep;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
+use half::bf16;
 use std::sync::Arc;
 
 /// The values of a tensor, copied only if it is a strided view.
@@ -14,12 +18,24 @@ struct Values(FlexTensor);
 
 impl Values {
     fn new(tensor: FlexTensor) -> Self {
-        if tensor.as_slice::<f32>().is_some() { Self(tensor) } else { Self(tensor.to_contiguous()) }
+        let contiguous = match tensor.dtype() {
+            DType::BF16 => tensor.as_slice::<bf16>().is_some(),
+            _ => tensor.as_slice::<f32>().is_some(),
+        };
+        if contiguous { Self(tensor) } else { Self(tensor.to_contiguous()) }
+    }
+
+    /// The values of a weight, which may be stored in bf16.
+    fn weight(&self) -> Weight<'_> {
+        match self.0.as_slice::<bf16>() {
+            Some(values) => Weight::Bf16(values),
+            None => Weight::F32(self.slice()),
+        }
     }
 
     fn slice(&self) -> &[f32] {
         // `new` made the tensor contiguous, so the only way to fail is a tensor that is not f32,
-        // which the typed functions above do not produce.
+        // which the typed functions above do not produce. Activations are never stored in bf16.
         #[expect(clippy::expect_used)]
         self.0.as_slice().expect("kernels compute in f32")
     }
@@ -66,6 +82,16 @@ impl KernelOps for Flex {
         Self::linears(x, &[first, second, third], None)
     }
 
+    fn fused_low_rank_add(
+        y: FlexTensor,
+        x: FlexTensor,
+        a: FlexTensor,
+        b: FlexTensor,
+        spec: LowRankSpec,
+    ) -> FlexTensor {
+        Self::low_rank_add(y, x, [a, b], &spec).0
+    }
+
     fn fused_rms_norm(x: FlexTensor, weight: FlexTensor, eps: f32) -> FlexTensor {
         let shape = x.shape();
         let (x, weight) = (Values::new(x), Values::new(weight));
@@ -85,16 +111,16 @@ impl KernelOps for Flex {
         tensor(cpu::qk_norm::forward(qkv.slice(), norms, layout, eps), shape)
     }
 
-    fn fused_swiglu(gate_up: FlexTensor) -> FlexTensor {
+    fn fused_gated(gate_up: FlexTensor, activation: Activation) -> FlexTensor {
         let (rows, gate_up) = (gate_up.shape()[0], Values::new(gate_up));
         let inner = gate_up.last_dim() / 2;
-        tensor(cpu::swiglu::forward(gate_up.slice(), inner), [rows, inner])
+        tensor(cpu::gated::forward(gate_up.slice(), inner, activation), [rows, inner])
     }
 
     fn fused_embedding(table: FlexTensor, ids: Arc<[u32]>) -> FlexTensor {
         let table = Values::new(table);
         let width = table.last_dim();
-        tensor(cpu::embedding::forward(table.slice(), &ids, width), [ids.len(), width])
+        tensor(cpu::embedding::forward(table.weight(), &ids, width), [ids.len(), width])
     }
 
     fn fused_attention(qkv: FlexTensor, spec: AttentionSpec) -> FlexTensor {
@@ -116,6 +142,16 @@ impl KernelOps for Flex {
         tensor(values, [positions, spec.layout.keys()])
     }
 
+    fn fused_cross_attention(
+        q: FlexTensor,
+        kv: FlexTensor,
+        spec: CrossAttentionSpec,
+    ) -> FlexTensor {
+        let shape = [q.shape()[0], spec.layout.keys()];
+        let (q, kv) = (Values::new(q), Values::new(kv));
+        tensor(cpu::attention::cross_forward(q.slice(), kv.slice(), &spec), shape)
+    }
+
     fn fused_token_log_prob(
         hidden: FlexTensor,
         head: FlexTensor,
@@ -131,7 +167,7 @@ impl KernelGradients for Flex {
         let (rows, outputs) = (x.shape()[0], weights.iter().map(|weight| weight.shape()[0]).sum());
         let (x, residual) = (Values::new(x), residual.map(Values::new));
         let weights: Vec<Values> = weights.iter().cloned().map(Values::new).collect();
-        let weights: Vec<&[f32]> = weights.iter().map(Values::slice).collect();
+        let weights: Vec<Weight<'_>> = weights.iter().map(Values::weight).collect();
         let residual = residual.as_ref().map(Values::slice);
         let y = cpu::linear::forward(x.slice(), &weights, x.last_dim(), residual);
         tensor(y, Shape::new([rows, outputs]))
@@ -141,7 +177,7 @@ impl KernelGradients for Flex {
         let (rows, inputs) = (grad.shape()[0], weights[0].shape()[1]);
         let grad = Values::new(grad);
         let weights: Vec<Values> = weights.iter().cloned().map(Values::new).collect();
-        let weights: Vec<&[f32]> = weights.iter().map(Values::slice).collect();
+        let weights: Vec<Weight<'_>> = weights.iter().map(Values::weight).collect();
         tensor(cpu::linear::backward_input(&weights, grad.slice(), inputs), [rows, inputs])
     }
 
@@ -157,6 +193,47 @@ impl KernelGradients for Flex {
             .zip(outputs)
             .map(|(values, outputs)| tensor(values, [*outputs, inputs]))
             .collect()
+    }
+
+    fn low_rank_add(
+        y: FlexTensor,
+        x: FlexTensor,
+        factors: [FlexTensor; 2],
+        spec: &LowRankSpec,
+    ) -> (FlexTensor, FlexTensor) {
+        let (rows, rank) = (x.shape()[0], factors[0].shape()[0]);
+        let mut y = whole(y);
+        let stride = y.shape()[1];
+        let x = Values::new(x);
+        let [a, b] = factors.map(Values::new);
+        let factors = cpu::low_rank::Factors { a: a.slice(), b: b.slice(), rank };
+        let inner = cpu::low_rank::forward(y.storage_mut(), stride, x.slice(), factors, spec);
+        (y, tensor(inner, [rows, rank]))
+    }
+
+    fn low_rank_add_backward(
+        kept: LowRankKept<FlexTensor>,
+        grad: FlexTensor,
+        spec: &LowRankSpec,
+    ) -> LowRankGradients<FlexTensor> {
+        let (a_shape, b_shape) = (kept.a.shape(), kept.b.shape());
+        let [rows, stride] = [grad.shape()[0], grad.shape()[1]];
+        let [rank, inputs] = [a_shape[0], a_shape[1]];
+        let [a, b, grad] = [kept.a, kept.b, grad].map(Values::new);
+        let [x, inner] = [kept.x, kept.inner].map(|tensor| tensor.map(Values::new));
+        let kept = LowRankKept {
+            a: a.slice(),
+            b: b.slice(),
+            x: x.as_ref().map(Values::slice),
+            inner: inner.as_ref().map(Values::slice),
+            want_x: kept.want_x,
+        };
+        let gradients = cpu::low_rank::backward(kept, rank, grad.slice(), stride, spec);
+        LowRankGradients {
+            x: gradients.x.map(|values| tensor(values, [rows, inputs])),
+            a: gradients.a.map(|values| tensor(values, a_shape)),
+            b: gradients.b.map(|values| tensor(values, b_shape)),
+        }
     }
 
     fn fused_rms_norm_backward(
@@ -188,10 +265,14 @@ impl KernelGradients for Flex {
         [tensor(grads.x, shape), norm(grads.q_norm), norm(grads.k_norm)]
     }
 
-    fn fused_swiglu_backward(gate_up: FlexTensor, grad: FlexTensor) -> FlexTensor {
+    fn fused_gated_backward(
+        gate_up: FlexTensor,
+        grad: FlexTensor,
+        activation: Activation,
+    ) -> FlexTensor {
         let (shape, gate_up, grad) = (gate_up.shape(), Values::new(gate_up), Values::new(grad));
         let inner = grad.last_dim();
-        tensor(cpu::swiglu::backward(gate_up.slice(), grad.slice(), inner), shape)
+        tensor(cpu::gated::backward(gate_up.slice(), grad.slice(), inner, activation), shape)
     }
 
     fn fused_embedding_backward(rows: usize, ids: Arc<[u32]>, grad: FlexTensor) -> FlexTensor {
@@ -226,6 +307,19 @@ impl KernelGradients for Flex {
         [tensor(grad_qkv, shape), tensor(grad_bias.unwrap_or_default(), bias_shape)]
     }
 
+    fn fused_cross_attention_backward(
+        q: FlexTensor,
+        kv: FlexTensor,
+        grad: FlexTensor,
+        spec: CrossAttentionSpec,
+    ) -> [FlexTensor; 2] {
+        let (q_shape, kv_shape) = (q.shape(), kv.shape());
+        let [q, kv, grad] = [q, kv, grad].map(Values::new);
+        let (grad_q, grad_kv) =
+            cpu::attention::cross_backward(q.slice(), kv.slice(), grad.slice(), &spec);
+        [tensor(grad_q, q_shape), tensor(grad_kv, kv_shape)]
+    }
+
     fn fused_token_log_prob_with_sums(
         hidden: FlexTensor,
         head: FlexTensor,
@@ -235,7 +329,7 @@ impl KernelGradients for Flex {
         let (hidden, head) = (Values::new(hidden), Values::new(head));
         let (log_probs, sums) = cpu::token_log_prob::forward(
             hidden.slice(),
-            head.slice(),
+            head.weight(),
             &targets,
             &excluded,
             hidden.last_dim(),
@@ -256,7 +350,7 @@ impl KernelGradients for Flex {
         let [hidden, head, sums, grad] = [hidden, head, sums, grad].map(Values::new);
         let (grad_hidden, grad_head) = cpu::token_log_prob::backward(
             hidden.slice(),
-            head.slice(),
+            head.weight(),
             &targets,
             &excluded,
             sums.slice(),

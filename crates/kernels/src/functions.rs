@@ -4,8 +4,10 @@
 //! Shapes are checked here, because tensor operations panic: a wrong shape is a bug of the caller,
 //! and values from outside (ids, lengths) must have been checked where they entered.
 
-use crate::attention::{AttentionSpec, HeadLayout};
+use crate::activation::Activation;
+use crate::attention::{AttentionSpec, CrossAttentionSpec, HeadLayout};
 use crate::composed;
+use crate::low_rank::LowRankSpec;
 use crate::ops::KernelOps;
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::{Device, Tensor};
@@ -82,6 +84,30 @@ pub fn linear_triple(x: Tensor<2>, weights: [Tensor<2>; 3]) -> Tensor<2> {
     composed::linears(x, weights)
 }
 
+/// `y` with `scale * (dropout(x) A^T) B^T` added to its columns `first..first + out`: `[n, total]`,
+/// `[n, in]`, `[rank, in]` and `[out, rank]` to `[n, total]`. In f32 whatever the precision.
+pub fn low_rank_add(
+    y: Tensor<2>,
+    x: Tensor<2>,
+    factors: [Tensor<2>; 2],
+    spec: LowRankSpec,
+) -> Tensor<2> {
+    let ([rows, total], [rank, inputs], [outputs, b_rank]) =
+        (y.dims(), factors[0].dims(), factors[1].dims());
+    assert_eq!(x.dims(), [rows, inputs], "input and A");
+    assert!(rank > 0 && rank == b_rank, "ranks of A and B");
+    assert!(spec.first + outputs <= total, "columns of the output");
+    if let Some(mask) = &spec.dropout {
+        assert_eq!(mask.shape(), x.dims(), "dropout mask and input");
+    }
+    if fused(&x) {
+        let [a, b] = factors.map(Tensor::into_dispatch);
+        let (y, x) = (y.into_dispatch(), x.into_dispatch());
+        return Tensor::from_dispatch(Dispatch::fused_low_rank_add(y, x, a, b, spec));
+    }
+    composed::low_rank_add(y, x, factors, &spec)
+}
+
 /// `x / sqrt(mean(x^2) + eps) * weight` over each row of `x` (Zhang & Sennrich 2019).
 pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
     assert_eq!(x.dims()[1], weight.dims()[0], "row width and norm width differ");
@@ -107,14 +133,24 @@ pub fn qk_norm(qkv: Tensor<2>, norms: [Tensor<1>; 2], layout: HeadLayout, eps: f
     composed::qk_norm(qkv, norms, layout, eps)
 }
 
-/// `silu(gate) * up` (Shazeer 2020) of rows that hold gate and up side by side: `[n, 2 inner]` to
-/// `[n, inner]`.
-pub fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
+/// `activation(gate) * up` (Shazeer 2020) of rows that hold gate and up side by side: `[n, 2 inner]`
+/// to `[n, inner]`.
+pub fn gated(gate_up: Tensor<2>, activation: Activation) -> Tensor<2> {
     assert!(gate_up.dims()[1].is_multiple_of(2), "gate and up differ in width");
     if fused(&gate_up) {
-        return Tensor::from_dispatch(Dispatch::fused_swiglu(gate_up.into_dispatch()));
+        return Tensor::from_dispatch(Dispatch::fused_gated(gate_up.into_dispatch(), activation));
     }
-    composed::swiglu(gate_up)
+    composed::gated(gate_up, activation)
+}
+
+/// [`gated`] with SiLU.
+pub fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
+    gated(gate_up, Activation::Silu)
+}
+
+/// The activation of each value: one pass over memory, composed everywhere.
+pub fn activate(x: Tensor<2>, activation: Activation) -> Tensor<2> {
+    composed::activate(x, activation)
 }
 
 /// Rows of `table` (`[vocab, width]`) by id.
@@ -164,6 +200,38 @@ pub fn biased_attention(qkv: Tensor<2>, bias: Tensor<2>, spec: AttentionSpec) ->
         return Tensor::from_dispatch(Dispatch::fused_biased_attention(qkv, bias, spec));
     }
     composed::attention(qkv, Some(bias), &spec)
+}
+
+/// The bias of [`biased_attention`] from a table of learned values, `[buckets, heads]`: `buckets`
+/// names the row of the table for each query and key, `width x width` of them, row-major.
+///
+/// # Panics
+/// If the number of buckets is not a square, or one is not a row of the table.
+pub fn bucketed_bias(table: Tensor<2>, buckets: Arc<[u32]>) -> Tensor<2> {
+    let (heads, width) = (table.dims()[1], buckets.len().isqrt());
+    assert_eq!(width * width, buckets.len(), "one bucket a query and key");
+    embedding(table, buckets).transpose().reshape([heads * width, width])
+}
+
+/// Softmax attention of the queries of one batch to the keys and values of another with the same
+/// rows: from a decoder to an encoder.
+///
+/// `q` is `[rows * width, heads * head_dim]`, `kv` is `[rows * key_width, 2 * kv_heads * head_dim]`,
+/// keys before values. Returns the shape of `q`.
+pub fn cross_attention(q: Tensor<2>, kv: Tensor<2>, spec: CrossAttentionSpec) -> Tensor<2> {
+    let rows = spec.lengths.len();
+    let [queries, keys] = [&q, &kv].map(|tensor| tensor.dims()[0]);
+    for positions in [queries, keys] {
+        assert!(rows > 0 && positions > 0 && positions.is_multiple_of(rows), "ragged batch");
+    }
+    assert_eq!(q.dims()[1], spec.layout.keys(), "queries");
+    assert_eq!(kv.dims()[1], spec.layout.keys_values(), "keys and values");
+    spec.check(queries / rows, keys / rows);
+    if fused(&q) {
+        let (q, kv) = (q.into_dispatch(), kv.into_dispatch());
+        return Tensor::from_dispatch(Dispatch::fused_cross_attention(q, kv, spec));
+    }
+    composed::cross_attention(q, kv, &spec)
 }
 
 /// Log-probability of one target a row under `softmax(hidden head^T)`, tokens in `excluded` having

@@ -1,8 +1,8 @@
 //! How does one operation run fast, and what is its gradient?
 //!
 //! The operations that dominate training and decoding of a transformer: linear layers, RMSNorm,
-//! SwiGLU, rotary attention, embedding look-up, the output head fused with the log-softmax of its
-//! targets, and the AdamW update. [`functions`] is the entrance. On the CPU backend each is one
+//! gated activations, self- and cross-attention, embedding look-up, the output head fused with the
+//! log-softmax of its targets, and the AdamW update. [`functions`] is the entrance. On the CPU backend each is one
 //! fused, threaded, vectorised kernel (`cpu/`) with a hand-written backward pass (`autodiff`); on
 //! every other device it is [`composed`] of ordinary tensor operations.
 //!
@@ -10,6 +10,7 @@
 //! depend on the number of threads.
 #![allow(unsafe_code)]
 
+mod activation;
 mod attention;
 mod autodiff;
 pub mod composed;
@@ -17,15 +18,23 @@ mod cpu;
 mod flex;
 pub mod functions;
 pub mod inference;
+mod low_rank;
+mod mapped_file;
 mod ops;
 mod optimizer;
 mod precision;
+mod storage;
 
-pub use attention::{AttentionSpec, HeadLayout, RotaryTable};
+pub use activation::Activation;
+pub use attention::{AttentionSpec, CrossAttentionSpec, HeadLayout, Rotary, RotaryTable};
 pub use functions::{
-    attention, biased_attention, embedding, has_fused_kernels, linear, linear_add, linear_pair,
-    linear_triple, qk_norm, rms_norm, swiglu, token_log_prob,
+    activate, attention, biased_attention, bucketed_bias, cross_attention, embedding, gated,
+    has_fused_kernels, linear, linear_add, linear_pair, linear_triple, low_rank_add, qk_norm,
+    rms_norm, swiglu, token_log_prob,
 };
+pub use low_rank::{DropoutMask, LowRankGradients, LowRankKept, LowRankSpec};
+pub use mapped_file::MappedFile;
 pub use ops::{KernelGradients, KernelOps};
 pub use optimizer::{AdamWStep, adamw, sum_of_squares};
 pub use precision::{Bf16Unsupported, Precision, precision, set_precision};
+pub use storage::{narrowed, widened};

@@ -1,6 +1,8 @@
 //! The backend traits: what a backend provides, and what its gradients need.
 
-use crate::attention::{AttentionSpec, HeadLayout};
+use crate::activation::Activation;
+use crate::attention::{AttentionSpec, CrossAttentionSpec, HeadLayout};
+use crate::low_rank::{LowRankGradients, LowRankKept, LowRankSpec};
 use crate::optimizer::AdamWStep;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
@@ -39,6 +41,15 @@ pub trait KernelOps: Backend {
         third: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
+    /// `y + scale * (x A^T) B^T` on some columns of `y`.
+    fn fused_low_rank_add(
+        y: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        spec: LowRankSpec,
+    ) -> FloatTensor<Self>;
+
     /// `x / sqrt(mean(x^2) + eps) * weight` over the last dimension.
     fn fused_rms_norm(
         x: FloatTensor<Self>,
@@ -55,8 +66,8 @@ pub trait KernelOps: Backend {
         eps: f32,
     ) -> FloatTensor<Self>;
 
-    /// `silu(gate) * up`, gate and up side by side in the input.
-    fn fused_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// `activation(gate) * up`, gate and up side by side in the input.
+    fn fused_gated(gate_up: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
 
     /// Rows of `table` by id.
     fn fused_embedding(table: FloatTensor<Self>, ids: Arc<[u32]>) -> FloatTensor<Self>;
@@ -69,6 +80,13 @@ pub trait KernelOps: Backend {
         qkv: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         spec: AttentionSpec,
+    ) -> FloatTensor<Self>;
+
+    /// Softmax attention of queries to the keys and values, side by side, of other positions.
+    fn fused_cross_attention(
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        spec: CrossAttentionSpec,
     ) -> FloatTensor<Self>;
 
     /// `log softmax(hidden head^T)[target]`, one value a row, over the tokens not excluded.
@@ -102,6 +120,22 @@ pub trait KernelGradients: KernelOps {
         outputs: &[usize],
     ) -> Vec<FloatTensor<Self>>;
 
+    /// [`KernelOps::fused_low_rank_add`] together with `x A^T`.
+    fn low_rank_add(
+        y: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        factors: [FloatTensor<Self>; 2],
+        spec: &LowRankSpec,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Gradients of [`KernelOps::fused_low_rank_add`] for `x`, `A` (both where `x` is given or
+    /// wanted) and `B`; the gradient for `y` is `grad` itself.
+    fn low_rank_add_backward(
+        kept: LowRankKept<FloatTensor<Self>>,
+        grad: FloatTensor<Self>,
+        spec: &LowRankSpec,
+    ) -> LowRankGradients<FloatTensor<Self>>;
+
     /// Gradients of [`KernelOps::fused_rms_norm`] for `x` and, if wanted, `weight`.
     fn fused_rms_norm_backward(
         x: FloatTensor<Self>,
@@ -120,10 +154,11 @@ pub trait KernelGradients: KernelOps {
         eps: f32,
     ) -> [FloatTensor<Self>; 3];
 
-    /// Gradient of [`KernelOps::fused_swiglu`].
-    fn fused_swiglu_backward(
+    /// Gradient of [`KernelOps::fused_gated`].
+    fn fused_gated_backward(
         gate_up: FloatTensor<Self>,
         grad: FloatTensor<Self>,
+        activation: Activation,
     ) -> FloatTensor<Self>;
 
     /// Gradient of [`KernelOps::fused_embedding`] for a table of `rows` rows.
@@ -146,6 +181,14 @@ pub trait KernelGradients: KernelOps {
         bias: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         spec: AttentionSpec,
+    ) -> [FloatTensor<Self>; 2];
+
+    /// Gradients of [`KernelOps::fused_cross_attention`] for the queries, and for the keys and values.
+    fn fused_cross_attention_backward(
+        q: FloatTensor<Self>,
+        kv: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        spec: CrossAttentionSpec,
     ) -> [FloatTensor<Self>; 2];
 
     /// [`KernelOps::fused_token_log_prob`] together with the log-sum-exp of each row.

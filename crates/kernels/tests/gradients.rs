@@ -2,7 +2,10 @@
 //! differences, over odd shapes.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use afterthought_kernels::{AttentionSpec, HeadLayout, RotaryTable, composed, functions};
+use afterthought_kernels::{
+    Activation, AttentionSpec, CrossAttentionSpec, DropoutMask, HeadLayout, LowRankSpec, Rotary,
+    RotaryTable, composed, functions,
+};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
 
@@ -111,6 +114,55 @@ fn linear() {
 }
 
 #[test]
+fn low_rank_terms_on_some_columns() {
+    for rows in SIZES {
+        let sizes: [(usize, usize, usize, [usize; 2]); 4] =
+            [(1, 1, 1, [0, 0]), (7, 33, 3, [2, 5]), (33, 7, 16, [0, 9]), (40, 8, 2, [1, 0])];
+        for (inputs, outputs, rank, [before, after]) in sizes {
+            for dropped in [false, true] {
+                let words: Vec<u32> = (0..rows * inputs.div_ceil(32))
+                    .map(|i| (i as u32 + 1).wrapping_mul(0x9e37_79b9))
+                    .collect();
+                let mask = || Arc::new(DropoutMask::new(words.clone(), inputs, 0.25));
+                let spec = LowRankSpec { first: before, scale: 0.7, dropout: dropped.then(mask) };
+                let factors = |t: &[Tensor<2>]| [t[2].clone(), t[3].clone()];
+                check(Case {
+                    name: format!("low_rank_add {rows}x{inputs}->{outputs}, dropout {dropped}"),
+                    shapes: vec![
+                        [rows, before + outputs + after],
+                        [rows, inputs],
+                        [rank, inputs],
+                        [outputs, rank],
+                    ],
+                    fused: &|t| {
+                        let (y, x) = (t[0].clone(), t[1].clone());
+                        functions::low_rank_add(y, x, factors(t), spec.clone())
+                    },
+                    composed: &|t| {
+                        composed::low_rank_add(t[0].clone(), t[1].clone(), factors(t), &spec)
+                    },
+                });
+            }
+        }
+    }
+}
+
+/// The term is written into its output's buffer only where nobody else reads it.
+#[test]
+fn a_low_rank_term_leaves_shared_outputs_alone() {
+    let tensor = |[rows, cols]: [usize; 2], salt| {
+        let data = TensorData::new(matrix(rows, cols, salt), [rows, cols]);
+        Tensor::<2>::from_data(data, &Device::flex())
+    };
+    let (y, x) = (tensor([3, 5], 1), tensor([3, 4], 2));
+    let factors = [tensor([2, 4], 3), tensor([5, 2], 4)];
+    let spec = LowRankSpec { first: 0, scale: 1.0, dropout: None };
+    let sum = functions::low_rank_add(y.clone(), x, factors, spec);
+    assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), matrix(3, 5, 1));
+    assert_ne!(sum.into_data().try_to_vec::<f32>().unwrap(), matrix(3, 5, 1));
+}
+
+#[test]
 fn linear_layers_that_share_an_input() {
     for rows in SIZES {
         for (inputs, outputs) in [(1, [1, 1, 1]), (7, [33, 7, 1]), (33, [32, 64, 7])] {
@@ -174,14 +226,17 @@ fn rms_norm() {
 }
 
 #[test]
-fn swiglu() {
+fn gated() {
+    use Activation::{Gelu, GeluTanh, Relu, Silu};
     for rows in SIZES {
-        check(Case {
-            name: format!("swiglu {rows}x33"),
-            shapes: vec![[rows, 66]],
-            fused: &|t| functions::swiglu(t[0].clone()),
-            composed: &|t| composed::swiglu(t[0].clone()),
-        });
+        for activation in [Silu, Gelu, GeluTanh, Relu] {
+            check(Case {
+                name: format!("gated {activation:?} {rows}x33"),
+                shapes: vec![[rows, 66]],
+                fused: &|t| functions::gated(t[0].clone(), activation),
+                composed: &|t| composed::gated(t[0].clone(), activation),
+            });
+        }
     }
 }
 
@@ -201,27 +256,27 @@ fn embedding() {
 
 #[test]
 fn token_log_prob() {
-    for rows in SIZES {
-        for vocab in [1, 7, 127] {
-            let targets: Arc<[u32]> = (0..rows).map(|i| (i * 31 % vocab) as u32).collect();
-            // Any token that is no target may be excluded.
-            let excluded: Arc<[u32]> =
-                (0..vocab as u32).filter(|t| !targets.contains(t)).take(2).collect();
-            let (again, excluded_again) = (targets.clone(), excluded.clone());
-            check(Case {
-                name: format!("token_log_prob {rows} of {vocab}"),
-                shapes: vec![[rows, 9], [vocab, 9]],
-                fused: &move |t| {
-                    let (hidden, head) = (t[0].clone(), t[1].clone());
-                    functions::token_log_prob(hidden, head, targets.clone(), excluded.clone())
-                        .unsqueeze()
-                },
-                composed: &move |t| {
-                    let (hidden, head) = (t[0].clone(), t[1].clone());
-                    composed::token_log_prob(hidden, head, &again, &excluded_again).unsqueeze()
-                },
-            });
-        }
+    let small = SIZES.into_iter().flat_map(|rows| [1, 7, 127].map(|vocab| (rows, vocab)));
+    // More tokens, and more rows, than are computed together.
+    for (rows, vocab) in small.chain([(5, 20_000), (1100, 8300)]) {
+        let targets: Arc<[u32]> = (0..rows).map(|i| (i * 7919 % vocab) as u32).collect();
+        // Any token that is no target may be excluded.
+        let excluded: Arc<[u32]> =
+            (0..vocab as u32).filter(|t| !targets.contains(t)).take(2).collect();
+        let (again, excluded_again) = (targets.clone(), excluded.clone());
+        check(Case {
+            name: format!("token_log_prob {rows} of {vocab}"),
+            shapes: vec![[rows, 9], [vocab, 9]],
+            fused: &move |t| {
+                let (hidden, head) = (t[0].clone(), t[1].clone());
+                functions::token_log_prob(hidden, head, targets.clone(), excluded.clone())
+                    .unsqueeze()
+            },
+            composed: &move |t| {
+                let (hidden, head) = (t[0].clone(), t[1].clone());
+                composed::token_log_prob(hidden, head, &again, &excluded_again).unsqueeze()
+            },
+        });
     }
 }
 
@@ -231,21 +286,34 @@ fn attention() {
         for (heads, kv_heads, head_dim) in
             [(1, 1, 16), (4, 2, 6), (3, 3, 32), (6, 1, 8), (2, 1, 128)]
         {
-            for causal in [false, true] {
+            for (causal, window) in
+                [(false, None), (true, None), (true, Some(1)), (true, Some(5)), (true, Some(70))]
+            {
                 for rotary in [false, true] {
                     let layout = HeadLayout { heads, kv_heads, head_dim };
-                    let table = RotaryTable::standard(100.0, head_dim, width + 3);
-                    let spec = AttentionSpec {
-                        layout,
-                        causal,
-                        rotary: rotary.then(|| Arc::new(table)),
-                        lengths: (0..rows)
-                            .map(|row| width - (row * 5) % width.div_ceil(2))
-                            .collect(),
+                    let lengths: Vec<usize> =
+                        (0..rows).map(|row| width - (row * 5) % width.div_ceil(2)).collect();
+                    let table = |theta, positions| {
+                        Arc::new(RotaryTable::standard(theta, head_dim, positions))
                     };
+                    // Rows that differ in their frequencies, and tables no longer than the rows.
+                    let rows_of = |lengths: &[usize]| {
+                        let tables = lengths.iter().map(|len| table(90.0 + *len as f64, *len));
+                        Rotary::Rows(tables.collect())
+                    };
+                    let rotary = rotary.then(|| match window {
+                        Some(_) => rows_of(&lengths),
+                        None => table(100.0, width + 3).into(),
+                    });
+                    let name = format!(
+                        "attention {rows}x{width} {layout:?} {causal} {window:?} {}",
+                        rotary.is_some()
+                    );
+                    let (scale, lengths) = (layout.scale(), lengths.into());
+                    let spec = AttentionSpec { layout, causal, window, scale, rotary, lengths };
                     let again = spec.clone();
                     check(Case {
-                        name: format!("attention {rows}x{width} {layout:?} {causal} {rotary}"),
+                        name,
                         shapes: vec![[rows * width, layout.width()]],
                         fused: &move |t| functions::attention(t[0].clone(), spec.clone()),
                         composed: &move |t| composed::attention(t[0].clone(), None, &again),
@@ -263,7 +331,14 @@ fn biased_attention() {
             for causal in [false, true] {
                 let layout = HeadLayout { heads, kv_heads, head_dim };
                 let lengths = (0..rows).map(|row| width - (row * 5) % width.div_ceil(2)).collect();
-                let spec = AttentionSpec { layout, causal, rotary: None, lengths };
+                let spec = AttentionSpec {
+                    layout,
+                    causal,
+                    window: causal.then_some(3),
+                    scale: 0.7,
+                    rotary: None,
+                    lengths,
+                };
                 let again = spec.clone();
                 check(Case {
                     name: format!("biased attention {rows}x{width} {layout:?} {causal}"),
@@ -278,6 +353,87 @@ fn biased_attention() {
             }
         }
     }
+}
+
+#[test]
+fn attention_with_a_learned_relative_bias() {
+    for (rows, width) in [(1, 1), (2, 7), (11, 33usize)] {
+        for causal in [false, true] {
+            let layout = HeadLayout { heads: 3, kv_heads: 3, head_dim: 6 };
+            let lengths = (0..rows).map(|row| width - (row * 5) % width.div_ceil(2)).collect();
+            let spec =
+                AttentionSpec { layout, causal, window: None, scale: 1.0, rotary: None, lengths };
+            let again = spec.clone();
+            let distance = |at: usize| (at / width).abs_diff(at % width).min(4);
+            let buckets: Arc<[u32]> = (0..width * width).map(|at| distance(at) as u32).collect();
+            let entries = buckets.clone();
+            check(Case {
+                name: format!("relative bias {rows}x{width} {causal}"),
+                shapes: vec![[rows * width, layout.width()], [5, 3]],
+                fused: &move |t| {
+                    let bias = functions::bucketed_bias(t[1].clone(), buckets.clone());
+                    functions::biased_attention(t[0].clone(), bias, spec.clone())
+                },
+                // Each head's bias picked from the table one by one.
+                composed: &move |t| {
+                    let column = |head: usize| {
+                        let values = composed::embedding(t[1].clone(), &entries);
+                        values.narrow(1, head, 1).reshape([width, width])
+                    };
+                    let bias = Tensor::cat((0..3).map(column).collect(), 0);
+                    composed::attention(t[0].clone(), Some(bias), &again)
+                },
+            });
+        }
+    }
+}
+
+#[test]
+fn cross_attention() {
+    for (rows, width, key_width) in [(1, 1, 1), (3, 7, 2), (2, 5, 41), (2, 70, 33usize)] {
+        for (heads, kv_heads, head_dim) in [(1, 1, 16), (3, 3, 7), (4, 2, 32)] {
+            let layout = HeadLayout { heads, kv_heads, head_dim };
+            let lengths = |width: usize, step: usize| {
+                (0..rows).map(|row| width - (row * step) % width.div_ceil(2)).collect()
+            };
+            let spec = CrossAttentionSpec {
+                layout,
+                scale: 0.6,
+                lengths: lengths(width, 3),
+                key_lengths: lengths(key_width, 5),
+            };
+            let again = spec.clone();
+            check(Case {
+                name: format!("cross attention {rows}x{width}x{key_width} {layout:?}"),
+                shapes: vec![
+                    [rows * width, layout.keys()],
+                    [rows * key_width, layout.keys_values()],
+                ],
+                fused: &move |t| {
+                    functions::cross_attention(t[0].clone(), t[1].clone(), spec.clone())
+                },
+                composed: &move |t| composed::cross_attention(t[0].clone(), t[1].clone(), &again),
+            });
+        }
+    }
+}
+
+#[test]
+fn queries_without_keys_attend_to_nothing() {
+    let layout = HeadLayout { heads: 2, kv_heads: 2, head_dim: 8 };
+    let spec = CrossAttentionSpec {
+        layout,
+        scale: 1.0,
+        lengths: [3, 0].into(),
+        key_lengths: [0, 4].into(),
+    };
+    let again = spec.clone();
+    check(Case {
+        name: "cross attention without keys or queries".into(),
+        shapes: vec![[6, 16], [8, 32]],
+        fused: &move |t| functions::cross_attention(t[0].clone(), t[1].clone(), spec.clone()),
+        composed: &move |t| composed::cross_attention(t[0].clone(), t[1].clone(), &again),
+    });
 }
 
 #[test]
@@ -296,7 +452,9 @@ fn frozen_inputs_get_no_gradient() {
 fn empty_batches_are_refused() {
     let empty = || Tensor::<2>::zeros([0, 12], &device());
     let layout = HeadLayout { heads: 1, kv_heads: 1, head_dim: 4 };
-    let spec = AttentionSpec { layout, causal: false, rotary: None, lengths: Arc::new([]) };
+    let lengths = Arc::new([]);
+    let spec =
+        AttentionSpec { layout, causal: false, window: None, scale: 1.0, rotary: None, lengths };
     let _ = functions::attention(empty(), spec);
 }
 

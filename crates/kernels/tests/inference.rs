@@ -1,8 +1,11 @@
 //! Packed products against their definition, and a row alone against the row in a batch.
 #![allow(clippy::unwrap_used, missing_docs, clippy::print_stderr)]
 
-use afterthought_kernels::Precision;
-use afterthought_kernels::inference::{Epilogue, Operand, PackedLinear, largest, sums_of_exp};
+use afterthought_kernels::inference::{
+    Epilogue, Operand, PackedLinear, StoredWeight, largest, sums_of_exp,
+};
+use afterthought_kernels::{Activation, Precision};
+use half::bf16;
 
 fn values(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_769).wrapping_add(1);
@@ -15,7 +18,7 @@ fn values(len: usize, seed: u32) -> Vec<f32> {
 
 fn precisions() -> Vec<Precision> {
     if Precision::fastest() == Precision::F32 {
-        eprintln!("bf16 skipped: the processor has no tiles");
+        eprintln!("bf16 skipped: the processor has no instructions for it");
         return vec![Precision::F32];
     }
     vec![Precision::F32, Precision::Bf16]
@@ -64,6 +67,19 @@ const SHAPES: [(usize, usize, usize); 9] = [
     (300, 512, 96),
 ];
 
+/// Activations and their definitions.
+/// An activation and its definition.
+type Defined = (Activation, fn(f64) -> f64);
+
+const FUNCTIONS: [Defined; 3] = [
+    (Activation::Relu, |x| x.max(0.0)),
+    (Activation::Silu, |x| x / (1.0 + (-x).exp())),
+    (Activation::GeluTanh, |x| {
+        let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+        0.5 * x * (1.0 + inner.tanh())
+    }),
+];
+
 #[test]
 fn products_and_what_is_done_with_them() {
     for precision in precisions() {
@@ -72,7 +88,7 @@ fn products_and_what_is_done_with_them() {
             let what = format!("{precision} {rows} x {inputs} x {outputs}");
             let (x, weight) = (values(rows * inputs, 1), values(outputs * inputs, 2));
             let expected = product(&x, &weight, inputs, precision);
-            let packed = PackedLinear::new(&weight, inputs, precision);
+            let packed = PackedLinear::new(&weight[..], inputs, precision);
             let mut y = vec![f32::NAN; rows * outputs];
             packed.forward(&x, Epilogue::Store, &mut y, &mut operand);
             assert_close(&y, &expected, &what);
@@ -87,12 +103,18 @@ fn products_and_what_is_done_with_them() {
             assert_close(&y, &biased, &what);
 
             let up = values(outputs * inputs, 4);
-            let gated = PackedLinear::gated(&weight, &up, inputs, precision);
-            gated.forward(&x, Epilogue::SwiGlu, &mut y, &mut operand);
+            let gated = PackedLinear::gated(&weight[..], &up[..], inputs, precision);
             let ups = product(&x, &up, inputs, precision);
-            let swiglu: Vec<f64> =
-                expected.iter().zip(ups).map(|(g, u)| g / (1.0 + (-g).exp()) * u).collect();
-            assert_close(&y, &swiglu, &what);
+            for (activation, function) in FUNCTIONS {
+                let what = format!("{what} {activation:?}");
+                gated.forward(&x, Epilogue::Gated(activation), &mut y, &mut operand);
+                let products: Vec<f64> =
+                    expected.iter().zip(&ups).map(|(g, u)| function(*g) * u).collect();
+                assert_close(&y, &products, &what);
+                packed.forward(&x, Epilogue::Activation(activation), &mut y, &mut operand);
+                let values: Vec<f64> = expected.iter().map(|e| function(*e)).collect();
+                assert_close(&y, &values, &what);
+            }
 
             for output in [0, outputs / 2, outputs - 1] {
                 let mut row = vec![0.0; inputs];
@@ -105,12 +127,55 @@ fn products_and_what_is_done_with_them() {
     }
 }
 
+/// A weight stored in bf16 multiplies exactly in f32, at two bytes a value.
+#[test]
+fn stored_in_bf16_and_multiplied_in_f32() {
+    let mut operand = Operand::default();
+    for (rows, inputs, outputs) in SHAPES {
+        let x = values(rows * inputs, 1);
+        let stored: Vec<bf16> =
+            values(outputs * inputs, 2).into_iter().map(bf16::from_f32).collect();
+        let widened: Vec<f32> = stored.iter().map(|value| value.to_f32()).collect();
+        let packed = PackedLinear::new(&stored[..], inputs, Precision::F32);
+        let reference = PackedLinear::new(&widened[..], inputs, Precision::F32);
+        assert_eq!((packed.precision(), 2 * packed.bytes()), (Precision::F32, reference.bytes()));
+        let run = |packed: &PackedLinear, operand: &mut Operand| {
+            let mut y = vec![f32::NAN; rows * outputs];
+            packed.forward(&x, Epilogue::Store, &mut y, operand);
+            y
+        };
+        let (actual, expected) = (run(&packed, &mut operand), run(&reference, &mut operand));
+        assert_eq!(actual, expected, "{rows} x {inputs} x {outputs}");
+        let mut row = vec![0.0; inputs];
+        packed.row(outputs - 1, &mut row);
+        assert_eq!(row, widened[(outputs - 1) * inputs..]);
+    }
+}
+
+/// Weights one below the other are one weight.
+#[test]
+fn stacked_weights() {
+    let (inputs, x) = (33, values(5 * 33, 1));
+    let (first, second) = (values(7 * inputs, 2), values(40 * inputs, 3));
+    let whole = [&first[..], &second[..]].concat();
+    for precision in precisions() {
+        let run = |packed: PackedLinear| {
+            let mut y = vec![0.0; 5 * 47];
+            packed.forward(&x, Epilogue::Store, &mut y, &mut Operand::default());
+            y
+        };
+        let parts = [StoredWeight::F32(&first), StoredWeight::F32(&second)];
+        let stacked = run(PackedLinear::stacked(&parts, inputs, precision));
+        assert_eq!(stacked, run(PackedLinear::new(&whole[..], inputs, precision)));
+    }
+}
+
 #[test]
 fn a_row_alone_is_the_row_in_a_batch() {
     for precision in precisions() {
         for (_, inputs, outputs) in SHAPES {
             let weight = values(outputs * inputs, 5);
-            let packed = PackedLinear::new(&weight, inputs, precision);
+            let packed = PackedLinear::new(&weight[..], inputs, precision);
             let x = values(300 * inputs, 6);
             let run = |threads, x: &[f32]| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

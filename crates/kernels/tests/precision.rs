@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
 use afterthought_kernels::{
-    AttentionSpec, HeadLayout, Precision, RotaryTable, composed, functions, set_precision,
+    AttentionSpec, CrossAttentionSpec, HeadLayout, Precision, RotaryTable, composed, functions,
+    set_precision,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::Arc;
@@ -43,9 +44,11 @@ fn run(case: &Case, operation: &Operation) -> Vec<Vec<f32>> {
 }
 
 fn attention(rows: usize, width: usize, layout: HeadLayout, causal: bool) -> Case {
-    let rotary = Some(Arc::new(RotaryTable::standard(100.0, layout.head_dim, width)));
+    let rotary = Some(Arc::new(RotaryTable::standard(100.0, layout.head_dim, width)).into());
+    // Half of the cases see a part of what is before them.
+    let window = causal.then_some(width.div_ceil(2));
     let lengths = (0..rows).map(|row| width - (row * 5) % width.div_ceil(2)).collect();
-    let spec = AttentionSpec { layout, causal, rotary, lengths };
+    let spec = AttentionSpec { layout, causal, window, scale: layout.scale(), rotary, lengths };
     let again = spec.clone();
     Case {
         name: format!("attention {rows} x {width} {layout:?} causal: {causal}"),
@@ -57,7 +60,14 @@ fn attention(rows: usize, width: usize, layout: HeadLayout, causal: bool) -> Cas
 
 fn biased_attention(rows: usize, width: usize, layout: HeadLayout) -> Case {
     let lengths = (0..rows).map(|row| width - (row * 5) % width.div_ceil(2)).collect();
-    let spec = AttentionSpec { layout, causal: false, rotary: None, lengths };
+    let spec = AttentionSpec {
+        layout,
+        causal: false,
+        window: None,
+        scale: layout.scale(),
+        rotary: None,
+        lengths,
+    };
     let again = spec.clone();
     Case {
         name: format!("biased attention {rows} x {width} {layout:?}"),
@@ -66,6 +76,23 @@ fn biased_attention(rows: usize, width: usize, layout: HeadLayout) -> Case {
             functions::biased_attention(t[0].clone(), t[1].clone(), spec.clone())
         }),
         composed: Box::new(move |t| composed::attention(t[0].clone(), Some(t[1].clone()), &again)),
+    }
+}
+
+fn cross_attention(rows: usize, width: usize, key_width: usize, layout: HeadLayout) -> Case {
+    let lengths = |width: usize| {
+        (0..rows).map(|row| width - (row * 5) % width.div_ceil(2)).collect::<Arc<[usize]>>()
+    };
+    let (lengths, key_lengths) = (lengths(width), lengths(key_width));
+    let spec = CrossAttentionSpec { layout, scale: layout.scale(), lengths, key_lengths };
+    let again = spec.clone();
+    Case {
+        name: format!("cross attention {rows} x {width} x {key_width} {layout:?}"),
+        shapes: vec![[rows * width, layout.keys()], [rows * key_width, layout.keys_values()]],
+        fused: Box::new(move |t| {
+            functions::cross_attention(t[0].clone(), t[1].clone(), spec.clone())
+        }),
+        composed: Box::new(move |t| composed::cross_attention(t[0].clone(), t[1].clone(), &again)),
     }
 }
 
@@ -120,6 +147,8 @@ fn cases() -> Vec<Case> {
             let layout = HeadLayout { heads, kv_heads, head_dim };
             cases.extend([false, true].map(|causal| attention(rows, width, layout, causal)));
             cases.push(biased_attention(rows, width, layout));
+            cases.push(cross_attention(rows, width, 1 + 70 % (width + 3), layout));
+            cases.push(cross_attention(rows, width.div_ceil(3), width, layout));
         }
     }
     for (rows, width, vocab) in

@@ -1,13 +1,14 @@
 //! Table look-up and the gradient of the table.
 
 use super::buffer::unfilled;
+use super::weight::Weight;
 
 /// One row of `width` values an id.
-pub(crate) fn forward(table: &[f32], ids: &[u32], width: usize) -> Vec<f32> {
+pub(crate) fn forward(table: Weight<'_>, ids: &[u32], width: usize) -> Vec<f32> {
     let mut y = unfilled(ids.len() * width);
     for (y, id) in y.chunks_exact_mut(width).zip(ids) {
         let start = *id as usize * width;
-        y.copy_from_slice(&table[start..start + width]);
+        table.part(start..start + width).write(y);
     }
     y
 }

@@ -9,8 +9,10 @@ use super::kv_blocks::{KvBlocks, KvGeometry};
 use super::lanes::LANES;
 use super::micro;
 use super::parallel::{self, Scattered};
+use super::relative_bias::RelativeBias;
 use super::vector::rotate;
 use crate::attention::RotaryTable;
+use crate::cpu::attention::add_bias;
 use crate::cpu::simd::{exp_shifted_in_place, max, vectorised};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -29,6 +31,8 @@ pub struct CachedQueries<'a> {
     pub visible: usize,
     /// Whether each further token attends to one position more, or to the same ones.
     pub causal: bool,
+    /// Angles by which the queries are rotated, as the cached keys were.
+    pub rotary: Option<&'a RotaryTable>,
     /// Consecutive pieces of the cache, with the number of blocks used of each. All but the last
     /// may be shared with other sequences.
     pub pieces: Vec<(&'a KvBlocks, usize)>,
@@ -41,29 +45,43 @@ struct Item<'a, 'b> {
     tokens: Range<usize>,
 }
 
-/// `softmax(q k^T / sqrt(head_dim)) v` for the heads of each token.
+/// What a layer's attention does besides the queries, keys and values.
+#[derive(Clone, Copy, Debug)]
+pub struct CachedAttention<'a> {
+    /// Layer of the caches.
+    pub layer: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Factor on the products of queries and keys.
+    pub scale: f32,
+    /// If set, a token attends to this many of its visible positions, the last ones.
+    pub window: Option<usize>,
+    /// Added to the scaled scores.
+    pub bias: Option<&'a RelativeBias>,
+}
+
+/// `softmax(scale q k^T + bias) v` for the heads of each token.
 ///
 /// `q` has rows of `stride` values whose first `heads * head_dim` are the queries, not rotated
 /// yet; a row of `output` has `heads * head_dim` values. Rows that no sequence names stay as they
 /// are.
 ///
 /// # Panics
-/// If the geometry of the caches and the lengths do not fit each other.
+/// If the geometry of the caches, the lengths and the reach of the bias do not fit each other.
 pub fn cached_attention(
     sequences: &[CachedQueries<'_>],
-    layer: usize,
-    heads: usize,
-    rotary: &RotaryTable,
+    attention: CachedAttention<'_>,
     (q, stride): (&[f32], usize),
     output: &mut [f32],
 ) {
+    let heads = attention.heads;
     let Some((piece, _)) = sequences.first().and_then(|queries| queries.pieces.first()) else {
         return;
     };
     let geometry = piece.geometry();
     let group = heads / geometry.kv_heads;
     assert_eq!(group * geometry.kv_heads, heads, "key heads do not divide the query heads");
-    assert_eq!(rotary.head_dim(), geometry.head_dim, "rotary table is for another head width");
+    assert!(attention.window != Some(0), "an empty window");
     let mut cost = 0;
     let mut last_row = 0;
     for queries in sequences {
@@ -71,6 +89,8 @@ pub fn cached_attention(
         let tokens = queries.tokens.len();
         let furthest = queries.visible + if queries.causal { tokens.saturating_sub(1) } else { 0 };
         assert!(queries.visible > 0 && furthest <= blocks * LANES, "positions without keys");
+        let head_dim = queries.rotary.map_or(geometry.head_dim, RotaryTable::head_dim);
+        assert_eq!(head_dim, geometry.head_dim, "rotary table is for another head width");
         assert!(queries.pieces.iter().all(|(piece, _)| piece.geometry() == geometry));
         // Outputs are written in parallel: no row may occur twice.
         assert!(queries.tokens.start >= last_row, "sequences out of order");
@@ -83,7 +103,7 @@ pub fn cached_attention(
         SCRATCH.with_borrow_mut(|scratch| {
             for index in range {
                 let (item, head) = (&work[index / geometry.kv_heads], index % geometry.kv_heads);
-                let call = Call { geometry, layer, head, group, rotary, q, stride };
+                let call = Call { attention, geometry, head, group, q, stride };
                 // SAFETY: no two pieces of work have a token and a head in common.
                 unsafe { call.run(item, scratch, &output) };
             }
@@ -142,14 +162,37 @@ fn share(a: &CachedQueries<'_>, b: &CachedQueries<'_>) -> bool {
             .all(|(a, b)| std::ptr::eq(a.0, b.0) && a.1 == b.1)
 }
 
+/// One token with its query.
+struct Token<'a> {
+    /// Row of the matrix of queries.
+    row: usize,
+    position: usize,
+    rotary: Option<&'a RotaryTable>,
+    /// Positions that it attends to.
+    seen: Range<usize>,
+}
+
+impl<'a> Token<'a> {
+    /// Token `index` of a sequence's new ones.
+    fn new(queries: &CachedQueries<'a>, index: usize, window: Option<usize>) -> Self {
+        let end = queries.visible + if queries.causal { index } else { 0 };
+        let start = window.map_or(0, |window| end.saturating_sub(window));
+        Self {
+            row: queries.tokens.start + index,
+            position: queries.position + index,
+            rotary: queries.rotary,
+            seen: start..end,
+        }
+    }
+}
+
 /// One key/value head of one layer.
 struct Call<'a> {
+    attention: CachedAttention<'a>,
     geometry: KvGeometry,
-    layer: usize,
     head: usize,
     /// Query heads of the key/value head.
     group: usize,
-    rotary: &'a RotaryTable,
     q: &'a [f32],
     stride: usize,
 }
@@ -160,17 +203,12 @@ impl Call<'_> {
     unsafe fn run(&self, item: &Item<'_, '_>, scratch: &mut Scratch, output: &Scattered<'_>) {
         let dim = self.geometry.head_dim;
         let width = self.geometry.value_width();
-        // Per query: row of the matrix of queries, position, number of visible positions.
-        let tokens: Vec<[usize; 3]> = (item.queries.iter())
-            .flat_map(|queries| {
-                item.tokens.clone().map(|token| {
-                    let more = if queries.causal { token } else { 0 };
-                    [queries.tokens.start + token, queries.position + token, queries.visible + more]
-                })
-            })
+        let window = self.attention.window;
+        let tokens: Vec<Token<'_>> = (item.queries.iter())
+            .flat_map(|queries| item.tokens.clone().map(|at| Token::new(queries, at, window)))
             .collect();
         let count = tokens.len() * self.group;
-        let seen = tokens.iter().map(|token| token[2]).max().unwrap_or(0);
+        let seen = tokens.iter().map(|token| token.seen.end).max().unwrap_or(0);
         let columns = seen.next_multiple_of(LANES);
         let queries = resized(&mut scratch.queries, count * dim);
         let scores = resized(&mut scratch.scores, count * columns);
@@ -190,14 +228,14 @@ impl Call<'_> {
         let mut first = 0;
         for (piece, blocks) in common {
             let blocks = (*blocks).min((columns / LANES).saturating_sub(first));
-            runs.push((piece.head(self.layer, self.head, blocks), first, 0..count));
+            runs.push((piece.head(self.attention.layer, self.head, blocks), first, 0..count));
             first += blocks;
         }
         for index in own {
-            let blocks = tokens[index][2].div_ceil(LANES).saturating_sub(first);
+            let blocks = tokens[index].seen.end.div_ceil(LANES).saturating_sub(first);
             if let Some((piece, _)) = item.queries[index].pieces.last() {
                 let own = index * self.group..(index + 1) * self.group;
-                runs.push((piece.head(self.layer, self.head, blocks), first, own));
+                runs.push((piece.head(self.attention.layer, self.head, blocks), first, own));
             }
         }
 
@@ -209,8 +247,13 @@ impl Call<'_> {
             }
         }
         for (token, scores) in tokens.iter().zip(scores.chunks_exact_mut(columns * self.group)) {
-            for scores in scores.chunks_exact_mut(columns) {
-                soften(scores, token[2]);
+            let heads = self.head * self.group..;
+            for (head, scores) in heads.zip(scores.chunks_exact_mut(columns)) {
+                if let Some(bias) = self.attention.bias {
+                    let end = token.seen.end;
+                    add_bias(&mut scores[..end], bias.line(head, token.position, end), 1.0);
+                }
+                soften(scores, token.seen.start, token.seen.end);
             }
         }
         sums.fill(0.0);
@@ -223,7 +266,7 @@ impl Call<'_> {
         }
         for (token, sums) in tokens.iter().zip(sums.chunks_exact(width * self.group)) {
             let heads = self.head * self.group..(self.head + 1) * self.group;
-            let row = token[0] * self.row_len();
+            let row = token.row * self.row_len();
             // SAFETY: the caller's promise.
             let to = unsafe { output.get(row + heads.start * dim..row + heads.end * dim) };
             for (to, sums) in to.chunks_exact_mut(dim).zip(sums.chunks_exact(width)) {
@@ -240,14 +283,15 @@ impl Call<'_> {
 
 impl Call<'_> {
     /// Rotates and scales the queries of the tokens.
-    fn load_queries(&self, queries: &mut [f32], tokens: &[[usize; 3]]) {
+    fn load_queries(&self, queries: &mut [f32], tokens: &[Token<'_>]) {
         let len = self.group * self.geometry.head_dim;
-        let scale = 1.0 / (self.geometry.head_dim as f32).sqrt();
         for (token, to) in tokens.iter().zip(queries.chunks_exact_mut(len)) {
-            to.copy_from_slice(&self.q[token[0] * self.stride + self.head * len..][..len]);
-            rotate(to, self.rotary, token[1]);
+            to.copy_from_slice(&self.q[token.row * self.stride + self.head * len..][..len]);
+            if let Some(rotary) = token.rotary {
+                rotate(to, rotary, token.position);
+            }
             for value in to {
-                *value *= scale;
+                *value *= self.attention.scale;
             }
         }
     }
@@ -260,11 +304,12 @@ fn groups(range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
 }
 
 vectorised! {
-    /// Softmax over the first `visible` scores; the rest become 0.
-    fn soften(scores: &mut [f32], visible: usize) {
+    /// Softmax over the scores from `first` to `visible`; the others become 0.
+    fn soften(scores: &mut [f32], first: usize, visible: usize) {
         // Whole registers: what the row has beyond them depends on other queries.
         let (scores, rest) = scores.split_at_mut(visible.next_multiple_of(LANES));
         scores[visible..].fill(f32::NEG_INFINITY);
+        scores[..first].fill(f32::NEG_INFINITY);
         let largest = max(scores);
         // Hidden keys add e^-87 each to the sum: nothing in f32.
         let scale = 1.0 / exp_shifted_in_place(scores, largest);
@@ -272,6 +317,7 @@ vectorised! {
             *score *= scale;
         }
         scores[visible..].fill(0.0);
+        scores[..first].fill(0.0);
         rest.fill(0.0);
     }
 }

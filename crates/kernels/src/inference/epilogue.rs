@@ -3,7 +3,9 @@
 use super::packed_linear::Epilogue;
 use super::panels::PANEL;
 use super::parallel::Scattered;
-use crate::cpu::simd::{exp, vectorised};
+use crate::activation::Activation;
+use crate::cpu::activation::{Function, with_function};
+use crate::cpu::simd::vectorised;
 use std::ops::Range;
 
 /// A block of the output: `rows`, and `cols` of them, at most [`PANEL`].
@@ -28,7 +30,8 @@ pub(super) unsafe fn finish(
         Epilogue::Store => stored(output, place, block),
         Epilogue::Bias(bias) => biased(output, place, block, &bias[place.cols.clone()]),
         Epilogue::Add => added(output, place, block),
-        Epilogue::SwiGlu => gated(output, place, block),
+        Epilogue::Activation(activation) => activated(output, place, block, activation),
+        Epilogue::Gated(activation) => gated(output, place, block, activation),
     }
 }
 
@@ -85,13 +88,45 @@ vectorised! {
 }
 
 vectorised! {
+    fn activated(output: &Scattered<'_>, place: &Place, block: &[f32], activation: Activation) {
+        with_function!(activation, F => activated_with::<F>(output, place, block));
+    }
+}
+
+#[inline(always)]
+fn activated_with<F: Function>(output: &Scattered<'_>, place: &Place, block: &[f32]) {
+    lines::<PANEL>(
+        output,
+        place,
+        block,
+        #[inline(always)]
+        |to, sums| {
+            for (to, sum) in to.iter_mut().zip(sums) {
+                *to = F::value(*sum);
+            }
+        },
+    );
+}
+
+vectorised! {
     /// The first half of the sums are gates, the second what they let through.
-    fn gated(output: &Scattered<'_>, place: &Place, block: &[f32]) {
-        lines::<{ PANEL / 2 }>(output, place, block, #[inline(always)] |to, sums| {
+    fn gated(output: &Scattered<'_>, place: &Place, block: &[f32], activation: Activation) {
+        with_function!(activation, F => gated_with::<F>(output, place, block));
+    }
+}
+
+#[inline(always)]
+fn gated_with<F: Function>(output: &Scattered<'_>, place: &Place, block: &[f32]) {
+    lines::<{ PANEL / 2 }>(
+        output,
+        place,
+        block,
+        #[inline(always)]
+        |to, sums| {
             let (gates, ups) = sums.split_at(PANEL / 2);
             for ((to, gate), up) in to.iter_mut().zip(gates).zip(ups) {
-                *to = gate / (1.0 + exp(-gate)) * up;
+                *to = F::value(*gate) * up;
             }
-        });
-    }
+        },
+    );
 }

@@ -7,11 +7,13 @@ pub(super) const LANES: usize = crate::cpu::simd::LANES;
 pub(super) trait Lanes: Copy {
     fn zero() -> Self;
     fn load(values: &[f32; LANES]) -> Self;
+    /// bf16 values, by their bits.
+    fn load_bf16(bits: &[u16; LANES]) -> Self;
     fn store(self, values: &mut [f32; LANES]);
     /// `factor * values + self`, rounded once.
     fn add_product(self, factor: f32, values: Self) -> Self;
     /// Asks the caches for a line that will be read. Any address will do.
-    fn prefetch(address: *const f32);
+    fn prefetch<T>(address: *const T);
 }
 
 /// For the compiler to vectorise.
@@ -30,6 +32,15 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    fn load_bf16(bits: &[u16; LANES]) -> Self {
+        let mut values = [0.0; LANES];
+        for (value, bits) in values.iter_mut().zip(bits) {
+            *value = f32::from_bits(u32::from(*bits) << 16);
+        }
+        Self(values)
+    }
+
+    #[inline(always)]
     fn store(self, values: &mut [f32; LANES]) {
         *values = self.0;
     }
@@ -44,7 +55,7 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    fn prefetch(_: *const f32) {}
+    fn prefetch<T>(_: *const T) {}
 }
 
 /// One AVX-512 register.
@@ -70,6 +81,18 @@ impl Lanes for Register {
     }
 
     #[inline(always)]
+    fn load_bf16(bits: &[u16; LANES]) -> Self {
+        use std::arch::x86_64::{
+            _mm256_loadu_si256, _mm512_castsi512_ps, _mm512_cvtepu16_epi32, _mm512_slli_epi32,
+        };
+        // SAFETY: the features are enabled, see the type; the pointer is to 16 values.
+        Self(unsafe {
+            let words = _mm512_cvtepu16_epi32(_mm256_loadu_si256(bits.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words))
+        })
+    }
+
+    #[inline(always)]
     fn store(self, values: &mut [f32; LANES]) {
         // SAFETY: the features are enabled, see the type; the pointer is to 16 values.
         unsafe { std::arch::x86_64::_mm512_storeu_ps(values.as_mut_ptr(), self.0) };
@@ -83,7 +106,7 @@ impl Lanes for Register {
     }
 
     #[inline(always)]
-    fn prefetch(address: *const f32) {
+    fn prefetch<T>(address: *const T) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch neither faults nor changes what a program can see.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };

@@ -16,10 +16,14 @@ mod micro;
 mod packed_linear;
 mod panels;
 mod parallel;
+mod relative_bias;
+mod stored;
 mod tiles;
 mod vector;
 
-pub use attention::{CachedQueries, cached_attention};
+pub use attention::{CachedAttention, CachedQueries, cached_attention};
 pub use kv_blocks::{KvBlocks, KvGeometry};
 pub use packed_linear::{Epilogue, Operand, PackedLinear};
+pub use relative_bias::RelativeBias;
+pub use stored::StoredWeight;
 pub use vector::{largest, normalise_heads, rms_norm_rows, rotate, sums_of_exp};

@@ -1,12 +1,12 @@
 //! `y = x W^T` with a weight that is packed once.
 
 use super::epilogue::{Place, finish};
-use super::panels;
+use super::panels::{self, Bits, Storage};
 use super::parallel::{self, Scattered};
+use super::stored::{Row, StoredWeight};
 use super::tiles::{self, Block, PANEL, STRIP, Unit};
-use crate::cpu::bf16::amx;
-use crate::cpu::bf16::{Tile, depth, round_rows, rows_transposed, unfilled_tiles};
-use crate::cpu::buffer::unfilled;
+use crate::activation::Activation;
+use crate::cpu::tiled::{self, Bf16, Tile, depth, round_rows, rows_transposed, unfilled_tiles};
 use crate::precision::Precision;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -24,8 +24,10 @@ pub enum Epilogue<'a> {
     Bias(&'a [f32]),
     /// They are added to what stands in the output.
     Add,
-    /// `silu(gate) * up`, for weights of [`PackedLinear::gated`] and for those only.
-    SwiGlu,
+    /// The activation of the sums.
+    Activation(Activation),
+    /// `activation(gate) * up`, for weights of [`PackedLinear::gated`] and for those only.
+    Gated(Activation),
 }
 
 /// The weight `[outputs, inputs]` of a linear layer, laid out for products with any number of
@@ -38,8 +40,12 @@ pub struct PackedLinear {
 }
 
 enum Weight {
+    /// Panels, multiplied in f32.
     F32(Vec<f32>),
-    Bf16(Vec<Tile>),
+    /// The same, stored in bf16.
+    Half(Vec<Bits>),
+    /// Tiles, multiplied in bf16.
+    Tiles(Vec<Tile>),
 }
 
 /// Room for activations as the tile unit reads them, kept from call to call.
@@ -60,38 +66,50 @@ impl std::fmt::Debug for Operand {
 }
 
 impl PackedLinear {
-    /// The precision in which packed weights serve a process that computes in `precision`: the same,
-    /// but f32 for bf16 where the processor has no tiles, for which alone the bf16 form is written.
-    pub fn supported(precision: Precision) -> Precision {
-        if amx::available() { precision } else { Precision::F32 }
-    }
-
     /// Packs a weight, given as rows of `inputs` values.
     ///
+    /// In bf16 it multiplies bf16 values where the processor has instructions for that. Elsewhere,
+    /// and in f32, it multiplies in f32; a weight that is stored in bf16, or rounded to it, keeps
+    /// two bytes a value all the same.
+    ///
     /// # Panics
-    /// If the values are not whole rows, or `precision` is not [`Self::supported`].
-    pub fn new(weight: &[f32], inputs: usize, precision: Precision) -> Self {
-        assert!(inputs > 0 && weight.len().is_multiple_of(inputs), "ragged weight");
-        let outputs = weight.len() / inputs;
-        Self::pack(inputs, outputs, false, precision, &|output| {
-            let start = output * inputs;
-            (output < outputs).then(|| &weight[start..start + inputs])
+    /// If the values are not whole rows.
+    pub fn new<'a>(
+        weight: impl Into<StoredWeight<'a>>,
+        inputs: usize,
+        precision: Precision,
+    ) -> Self {
+        Self::stacked(&[weight.into()], inputs, precision)
+    }
+
+    /// [`Self::new`] for several weights with the same input, one below the other.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn stacked(weights: &[StoredWeight<'_>], inputs: usize, precision: Precision) -> Self {
+        let rows: Vec<Row<'_>> = weights.iter().flat_map(|weight| rows(weight, inputs)).collect();
+        Self::pack(inputs, rows.len(), false, storage(weights, precision), &|output| {
+            rows.get(output).copied()
         })
     }
 
-    /// Packs the two weights of a gated layer, so that the product gives `silu(gate) * up`.
+    /// Packs the two weights of a gated layer, so that the product gives `activation(gate) * up`.
     ///
     /// # Panics
     /// As [`Self::new`], and if the weights differ in size.
-    pub fn gated(gate: &[f32], up: &[f32], inputs: usize, precision: Precision) -> Self {
-        assert!(inputs > 0 && gate.len().is_multiple_of(inputs), "ragged weight");
-        assert_eq!(gate.len(), up.len(), "gate and up");
-        let outputs = gate.len() / inputs;
-        Self::pack(inputs, outputs, true, precision, &|place| {
+    pub fn gated<'a>(
+        gate: impl Into<StoredWeight<'a>>,
+        up: impl Into<StoredWeight<'a>>,
+        inputs: usize,
+        precision: Precision,
+    ) -> Self {
+        let weights = [gate.into(), up.into()];
+        let [gates, ups] = weights.each_ref().map(|weight| rows(weight, inputs));
+        assert_eq!(gates.len(), ups.len(), "gate and up");
+        Self::pack(inputs, gates.len(), true, storage(&weights, precision), &|place| {
             let (pair, within) = (place / PANEL, place % PANEL);
-            let output = pair * STRIP + within % STRIP;
-            let weight = if within < STRIP { gate } else { up };
-            (output < outputs).then(|| &weight[output * inputs..][..inputs])
+            let rows = if within < STRIP { &gates } else { &ups };
+            rows.get(pair * STRIP + within % STRIP).copied()
         })
     }
 
@@ -100,43 +118,33 @@ impl PackedLinear {
         inputs: usize,
         outputs: usize,
         gated: bool,
-        precision: Precision,
-        row: &(dyn Fn(usize) -> Option<&'a [f32]> + Sync),
+        stored: Stored,
+        row: &(dyn Fn(usize) -> Option<Row<'a>> + Sync),
     ) -> Self {
         let panels = if gated { outputs.div_ceil(STRIP) } else { outputs.div_ceil(PANEL) };
-        let rows_of = |panel: usize| -> Vec<&[f32]> {
+        let rows_of = |panel: usize| -> Vec<Row<'a>> {
             // Gated panels may lack gates while they have none of the ups either.
             let rows = (panel * PANEL..(panel + 1) * PANEL).map(row);
-            rows.map(|row| row.unwrap_or(&[])).collect()
+            rows.map(|row| row.unwrap_or(Row::F32(&[]))).collect()
         };
-        let weight = match precision {
-            Precision::F32 => {
-                let mut packed = unfilled(panels * PANEL * inputs);
-                tiles::ask_for_large_pages(&packed);
-                packed.par_chunks_exact_mut(PANEL * inputs).enumerate().for_each(|(at, panel)| {
-                    panels::pack(panel, &rows_of(at));
-                });
-                Weight::F32(packed)
-            }
-            Precision::Bf16 => {
-                assert!(amx::available(), "packed bf16 weights need tiles");
-                let depth = depth(inputs);
+        let weight = match stored {
+            Stored::F32 => Weight::F32(pack_panels(panels, inputs, &rows_of)),
+            Stored::Half => Weight::Half(pack_panels(panels, inputs, &rows_of)),
+            Stored::Tiles => {
+                let depth = depth::<Bf16>(inputs);
                 let mut packed = unfilled_tiles(panels * 2 * depth);
                 tiles::ask_for_large_pages(&packed);
                 packed.par_chunks_exact_mut(2 * depth).enumerate().for_each_init(
                     || (vec![0.0; PANEL * inputs], unfilled_tiles(2 * depth)),
                     |(values, strips), (at, panel)| {
                         for (to, from) in values.chunks_exact_mut(inputs).zip(rows_of(at)) {
-                            match from.is_empty() {
-                                true => to.fill(0.0),
-                                false => to.copy_from_slice(from),
-                            }
+                            from.copy_to(to);
                         }
-                        rows_transposed(strips, values, inputs, inputs);
+                        rows_transposed::<Bf16>(strips, values, inputs, inputs);
                         tiles::interleave(panel, strips);
                     },
                 );
-                Weight::Bf16(packed)
+                Weight::Tiles(packed)
             }
         };
         Self { inputs, outputs, gated, weight }
@@ -155,8 +163,8 @@ impl PackedLinear {
     /// In which precision it multiplies.
     pub fn precision(&self) -> Precision {
         match self.weight {
-            Weight::F32(_) => Precision::F32,
-            Weight::Bf16(_) => Precision::Bf16,
+            Weight::F32(_) | Weight::Half(_) => Precision::F32,
+            Weight::Tiles(_) => Precision::Bf16,
         }
     }
 
@@ -164,7 +172,8 @@ impl PackedLinear {
     pub fn bytes(&self) -> usize {
         match &self.weight {
             Weight::F32(packed) => size_of_val(&packed[..]),
-            Weight::Bf16(packed) => size_of_val(&packed[..]),
+            Weight::Half(packed) => size_of_val(&packed[..]),
+            Weight::Tiles(packed) => size_of_val(&packed[..]),
         }
     }
 
@@ -176,14 +185,12 @@ impl PackedLinear {
         assert!(output < self.outputs && values.len() == self.inputs && !self.gated, "no such row");
         let (panel, within) = (output / PANEL, output % PANEL);
         match &self.weight {
-            Weight::F32(packed) => {
-                let panel = packed[panel * PANEL * self.inputs..].chunks_exact(PANEL);
-                for (value, line) in values.iter_mut().zip(panel) {
-                    *value = line[within];
-                }
+            Weight::F32(packed) => read_row(values, &packed[panel * PANEL * self.inputs..], within),
+            Weight::Half(packed) => {
+                read_row(values, &packed[panel * PANEL * self.inputs..], within);
             }
-            Weight::Bf16(packed) => {
-                let len = 2 * depth(self.inputs);
+            Weight::Tiles(packed) => {
+                let len = 2 * depth::<Bf16>(self.inputs);
                 tiles::unpack(values, &packed[panel * len..][..len], within);
             }
         }
@@ -198,7 +205,7 @@ impl PackedLinear {
         let rows = x.len() / self.inputs;
         assert_eq!(x.len(), rows * self.inputs, "input of a wrong length");
         assert_eq!(y.len(), rows * self.outputs, "output of a wrong length");
-        assert_eq!(self.gated, matches!(epilogue, Epilogue::SwiGlu), "wrong epilogue");
+        assert_eq!(self.gated, matches!(epilogue, Epilogue::Gated(_)), "wrong epilogue");
         if let Epilogue::Bias(bias) = epilogue {
             assert_eq!(bias.len(), self.outputs, "bias of a wrong length");
         }
@@ -207,15 +214,20 @@ impl PackedLinear {
         }
         let y = Scattered::new(y);
         match &self.weight {
-            Weight::F32(packed) => self.forward_f32(packed, x, rows, epilogue, &y),
-            Weight::Bf16(packed) => {
-                let len = rows.div_ceil(STRIP) * depth(self.inputs);
+            Weight::F32(packed) => {
+                self.forward_panels(packed, panels::multiply, x, rows, epilogue, &y);
+            }
+            Weight::Half(packed) => {
+                self.forward_panels(packed, panels::multiply_bf16, x, rows, epilogue, &y);
+            }
+            Weight::Tiles(packed) => {
+                let len = rows.div_ceil(STRIP) * depth::<Bf16>(self.inputs);
                 if operand.0.len() < len {
                     operand.0 = (0..len).map(|_| Tile::ZERO).collect();
                 }
                 let operand = &mut operand.0[..len];
                 pack_operand(operand, x, self.inputs);
-                self.forward_bf16(packed, operand, rows, epilogue, &y);
+                self.forward_tiles(packed, operand, rows, epilogue, &y);
             }
         }
     }
@@ -227,9 +239,10 @@ impl PackedLinear {
         Place { rows, cols, stride: self.outputs }
     }
 
-    fn forward_f32(
+    fn forward_panels<S: Storage>(
         &self,
-        packed: &[f32],
+        packed: &[S],
+        multiply: fn(&mut [f32], &[f32], &[S]),
         x: &[f32],
         rows: usize,
         epilogue: Epilogue<'_>,
@@ -250,7 +263,7 @@ impl PackedLinear {
                         let rows = row..(row + height).min(last);
                         let block = &mut block[..rows.len() * PANEL];
                         let x = &x[rows.start * inputs..rows.end * inputs];
-                        panels::multiply(block, x, weights);
+                        multiply(block, x, weights);
                         // SAFETY: a panel belongs to one thread.
                         unsafe { finish(y, &self.place(panel, rows), block, epilogue) };
                     }
@@ -259,7 +272,7 @@ impl PackedLinear {
         });
     }
 
-    fn forward_bf16(
+    fn forward_tiles(
         &self,
         packed: &[Tile],
         operand: &[Tile],
@@ -267,7 +280,7 @@ impl PackedLinear {
         epilogue: Epilogue<'_>,
         y: &Scattered<'_>,
     ) {
-        let depth = depth(self.inputs);
+        let depth = depth::<Bf16>(self.inputs);
         let len = 2 * depth;
         let chunk = (CHUNK_BYTES / (len * size_of::<Tile>())).max(2) * len;
         let strips = rows.div_ceil(STRIP);
@@ -301,18 +314,75 @@ impl PackedLinear {
     }
 }
 
+/// How a weight is kept.
+#[derive(Clone, Copy)]
+enum Stored {
+    F32,
+    Half,
+    Tiles,
+}
+
+/// What serves weights in a precision on this processor.
+fn storage(weights: &[StoredWeight<'_>], precision: Precision) -> Stored {
+    match precision {
+        Precision::Bf16 if tiled::bf16_supported() => Stored::Tiles,
+        Precision::Bf16 => Stored::Half,
+        Precision::F32 if weights.iter().all(|w| matches!(w, StoredWeight::Bf16(_))) => {
+            Stored::Half
+        }
+        Precision::F32 => Stored::F32,
+    }
+}
+
+/// The rows of a weight.
+fn rows<'a>(weight: &StoredWeight<'a>, inputs: usize) -> Vec<Row<'a>> {
+    assert!(inputs > 0 && weight.len().is_multiple_of(inputs), "ragged weight");
+    (0..weight.len() / inputs).map(|output| weight.row(output, inputs)).collect()
+}
+
+/// `count` panels, each of the rows that `rows_of` gives.
+fn pack_panels<'a, S: Storage>(
+    count: usize,
+    inputs: usize,
+    rows_of: &(dyn Fn(usize) -> Vec<Row<'a>> + Sync),
+) -> Vec<S> {
+    let mut packed = Vec::with_capacity(count * PANEL * inputs);
+    tiles::ask_for_large_pages(packed.spare_capacity_mut());
+    // Some panels at a time, each by a thread.
+    let batch = 4 * rayon::current_num_threads();
+    for first in (0..count).step_by(batch) {
+        let panels: Vec<Vec<S>> = (first..count.min(first + batch))
+            .into_par_iter()
+            .map(|panel| {
+                let mut values = Vec::with_capacity(PANEL * inputs);
+                panels::pack(&mut values, &rows_of(panel), inputs);
+                values
+            })
+            .collect();
+        panels.iter().for_each(|panel| packed.extend_from_slice(panel));
+    }
+    packed
+}
+
+/// Reads an output's weights back from the panel at the beginning of `packed`.
+fn read_row<S: Storage>(values: &mut [f32], packed: &[S], output: usize) {
+    for (value, line) in values.iter_mut().zip(packed.chunks_exact(PANEL)) {
+        *value = line[output].to_f32();
+    }
+}
+
 /// Rounds rows of activations into strips, one thread a strip if there is enough to do.
 fn pack_operand(operand: &mut [Tile], x: &[f32], inputs: usize) {
     const WORTH_THREADS: usize = 1 << 15;
-    let depth = depth(inputs);
+    let depth = depth::<Bf16>(inputs);
     if x.len() < WORTH_THREADS {
         for (strip, x) in operand.chunks_exact_mut(depth).zip(x.chunks(STRIP * inputs)) {
-            round_rows(strip, x, inputs);
+            round_rows::<Bf16>(strip, x, inputs);
         }
         return;
     }
     operand
         .par_chunks_exact_mut(depth)
         .zip(x.par_chunks(STRIP * inputs))
-        .for_each(|(strip, x)| round_rows(strip, x, inputs));
+        .for_each(|(strip, x)| round_rows::<Bf16>(strip, x, inputs));
 }

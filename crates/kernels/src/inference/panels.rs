@@ -1,6 +1,9 @@
-//! f32 weights in panels of 32 outputs, and their product with rows of activations.
+//! Weights in panels of 32 outputs, stored in f32 or bf16, and their product with rows of
+//! activations, in f32 whatever the storage.
 
 use super::lanes::{LANES, Lanes, with_lanes};
+use super::stored::Row;
+use half::bf16;
 
 /// Outputs of a panel.
 pub(super) const PANEL: usize = 2 * LANES;
@@ -11,12 +14,68 @@ pub(super) const ROWS: usize = 12;
 /// How far ahead of the sum a panel is asked for, in values.
 const AHEAD: usize = 32 * PANEL;
 
-/// Packs the rows of a weight, at most [`PANEL`] of them, each of `panel.len() / PANEL` values:
-/// the values that belong to one input are neighbours. Missing and empty rows count as zero.
-pub(super) fn pack(panel: &mut [f32], rows: &[&[f32]]) {
-    for (input, line) in panel.chunks_exact_mut(PANEL).enumerate() {
-        for (output, value) in line.iter_mut().enumerate() {
-            *value = rows.get(output).and_then(|row| row.get(input)).copied().unwrap_or(0.0);
+/// How a panel holds a weight.
+pub(super) trait Storage: Copy + Send + Sync {
+    fn load<V: Lanes>(values: &[Self; LANES]) -> V;
+    fn from_f32(value: f32) -> Self;
+    fn from_bf16(value: bf16) -> Self;
+    fn to_f32(self) -> f32;
+}
+
+impl Storage for f32 {
+    #[inline(always)]
+    fn load<V: Lanes>(values: &[Self; LANES]) -> V {
+        V::load(values)
+    }
+
+    fn from_f32(value: f32) -> Self {
+        value
+    }
+
+    fn from_bf16(value: bf16) -> Self {
+        value.to_f32()
+    }
+
+    fn to_f32(self) -> f32 {
+        self
+    }
+}
+
+/// A bf16 value by its bits.
+#[derive(Clone, Copy)]
+pub(super) struct Bits(u16);
+
+impl Storage for Bits {
+    #[inline(always)]
+    fn load<V: Lanes>(values: &[Self; LANES]) -> V {
+        V::load_bf16(&values.map(|value| value.0))
+    }
+
+    fn from_f32(value: f32) -> Self {
+        Self(bf16::from_f32(value).to_bits())
+    }
+
+    fn from_bf16(value: bf16) -> Self {
+        Self(value.to_bits())
+    }
+
+    fn to_f32(self) -> f32 {
+        bf16::from_bits(self.0).to_f32()
+    }
+}
+
+/// The panel of the rows of a weight, at most [`PANEL`] of them, of `inputs` values: the values that
+/// belong to one input are neighbours. Missing and empty rows count as zero.
+pub(super) fn pack<S: Storage>(panel: &mut Vec<S>, rows: &[Row<'_>], inputs: usize) {
+    for input in 0..inputs {
+        for output in 0..PANEL {
+            panel.push(match rows.get(output) {
+                Some(Row::F32(row)) => row.get(input).map_or(S::from_f32(0.0), |v| S::from_f32(*v)),
+                Some(Row::Bf16(row)) => {
+                    row.get(input).map_or(S::from_f32(0.0), |v| S::from_bf16(*v))
+                }
+                None => S::from_f32(0.0),
+            });
         }
     }
 }
@@ -25,22 +84,38 @@ with_lanes! {
     /// The products of at most [`ROWS`] rows of `x`, each of `panel.len() / PANEL` values, with
     /// the outputs of a panel, one line of `block` a row. Each is one sum in the order of inputs.
     pub(super) fn multiply<V>(block: &mut [f32], x: &[f32], panel: &[f32]) {
-        let (panel, rest) = panel.as_chunks::<PANEL>();
-        assert!(rest.is_empty() && x.len() == panel.len() * (block.len() / PANEL));
-        macro_rules! rows {
-            ($($rows:literal)*) => {
-                match block.len() / PANEL {
-                    $($rows => multiply_rows::<V, $rows>(block, x, panel),)*
-                    rows => panic!("{rows} rows exceed the block"),
-                }
-            };
-        }
-        rows!(1 2 3 4 5 6 7 8 9 10 11 12);
+        multiply_stored::<V, f32>(block, x, panel);
+    }
+}
+
+with_lanes! {
+    /// [`multiply`] for weights in bf16.
+    pub(super) fn multiply_bf16<V>(block: &mut [f32], x: &[f32], panel: &[Bits]) {
+        multiply_stored::<V, Bits>(block, x, panel);
     }
 }
 
 #[inline(always)]
-fn multiply_rows<V: Lanes, const R: usize>(block: &mut [f32], x: &[f32], panel: &[[f32; PANEL]]) {
+fn multiply_stored<V: Lanes, S: Storage>(block: &mut [f32], x: &[f32], panel: &[S]) {
+    let (panel, rest) = panel.as_chunks::<PANEL>();
+    assert!(rest.is_empty() && x.len() == panel.len() * (block.len() / PANEL));
+    macro_rules! rows {
+        ($($rows:literal)*) => {
+            match block.len() / PANEL {
+                $($rows => multiply_rows::<V, S, $rows>(block, x, panel),)*
+                rows => panic!("{rows} rows exceed the block"),
+            }
+        };
+    }
+    rows!(1 2 3 4 5 6 7 8 9 10 11 12);
+}
+
+#[inline(always)]
+fn multiply_rows<V: Lanes, S: Storage, const R: usize>(
+    block: &mut [f32],
+    x: &[f32],
+    panel: &[[S; PANEL]],
+) {
     let inputs = panel.len();
     assert!(x.len() == R * inputs);
     let mut sums = [[V::zero(); 2]; R];
@@ -50,7 +125,7 @@ fn multiply_rows<V: Lanes, const R: usize>(block: &mut [f32], x: &[f32], panel: 
             V::prefetch(line.as_ptr().wrapping_add(AHEAD + LANES));
         }
         let line = line.as_chunks::<LANES>().0;
-        let (left, right) = (V::load(&line[0]), V::load(&line[1]));
+        let (left, right) = (S::load::<V>(&line[0]), S::load::<V>(&line[1]));
         for (row, sums) in sums.iter_mut().enumerate() {
             // SAFETY: `row` < R and `input` < `inputs`; the length has been checked.
             let factor = unsafe { *x.get_unchecked(row * inputs + input) };

@@ -5,8 +5,8 @@
 //! a panel of 32 outputs is one stream of memory. Whatever the number of rows, every output is the
 //! same sequence of tile instructions over the inner dimension, hence the same sum.
 
-use crate::cpu::bf16::Tile;
-use crate::cpu::bf16::amx::platform as tile_unit;
+use crate::cpu::tiled::amx::{self, platform as tile_unit};
+use crate::cpu::tiled::{Tile, dot};
 use std::marker::PhantomData;
 
 /// Rows in a strip of a left operand.
@@ -15,10 +15,11 @@ pub(super) const STRIP: usize = 16;
 /// Outputs of a panel: two strips.
 pub(super) const PANEL: usize = 2 * STRIP;
 
-/// The tile unit of the current thread, configured for left operands of some number of rows while
-/// the value lives. At most one may live on a thread.
+/// What multiplies on the current thread: the tile unit, configured for left operands of some number
+/// of rows while the value lives, or AVX-512-BF16. At most one may live on a thread.
 pub(super) struct Unit {
     rows: usize,
+    tiles: bool,
     /// The configuration belongs to one thread, so the value must stay there.
     not_send: PhantomData<*mut ()>,
 }
@@ -26,21 +27,29 @@ pub(super) struct Unit {
 impl Unit {
     /// For left operands of at most `rows` rows, 1 to 16, in a strip.
     pub(super) fn configure(rows: usize) -> Self {
-        assert!(crate::cpu::bf16::amx::available(), "the tile unit is not available");
         assert!((1..=STRIP).contains(&rows), "a strip has 1 to 16 rows");
-        // SAFETY: the unit is available and the number of rows valid, as has just been checked.
-        unsafe { tile_unit::configure(rows as u8) };
-        Self { rows, not_send: PhantomData }
+        let tiles = amx::available();
+        if tiles {
+            // SAFETY: the unit is available and the number of rows valid, as has been checked.
+            unsafe { tile_unit::configure(rows as u8) };
+        } else {
+            assert!(dot::available(), "the processor cannot multiply bf16 values");
+        }
+        Self { rows, tiles, not_send: PhantomData }
     }
 
     /// Products of one strip of rows with a panel: as many lines of 32 sums as the unit has rows.
     #[inline(always)]
     pub(super) fn multiply_strip(&self, block: &mut Block, x: &[Tile], panel: &[Tile]) {
         assert!(!x.is_empty() && panel.len() == 2 * x.len(), "operands of different depth");
-        // SAFETY: the unit is configured; the operands have just been checked; a block has room
-        // for two strips.
+        let (depth, output) = (x.len(), block.0.as_mut_ptr());
+        // SAFETY: the unit is configured or there is the vector instruction; the operands have just
+        // been checked; a block has room for two strips.
         unsafe {
-            platform::multiply_strip(x.as_ptr(), panel.as_ptr(), x.len(), block.0.as_mut_ptr());
+            match self.tiles {
+                true => platform::multiply_strip(x.as_ptr(), panel.as_ptr(), depth, output),
+                false => dot::multiply_panel(x.as_ptr(), self.rows, panel.as_ptr(), depth, output),
+            }
         }
     }
 
@@ -57,6 +66,17 @@ impl Unit {
     ) {
         assert!(self.rows == STRIP, "the unit is configured for fewer rows");
         assert!(!x.is_empty() && panel.len() == x.len(), "operands of different depth");
+        if !self.tiles {
+            let (x, lines) = (x.split_at(x.len() / 2), block.0.split_at_mut(STRIP * PANEL));
+            for (x, lines) in [(x.0, lines.0), (x.1, lines.1)] {
+                let (depth, panel) = (x.len(), panel.as_ptr());
+                // SAFETY: as above, for each of the strips.
+                unsafe {
+                    dot::multiply_panel(x.as_ptr(), STRIP, panel, depth, lines.as_mut_ptr());
+                }
+            }
+            return;
+        }
         let multiply = match parts {
             _ if part >= parts => platform::multiply_strips,
             1 => platform::multiply_strips_prefetch_all,
@@ -74,8 +94,10 @@ impl Unit {
 
 impl Drop for Unit {
     fn drop(&mut self) {
-        // SAFETY: the unit is available, or `configure` would not have returned.
-        unsafe { tile_unit::release() };
+        if self.tiles {
+            // SAFETY: the unit is available, as `configure` found.
+            unsafe { tile_unit::release() };
+        }
     }
 }
 
@@ -87,8 +109,8 @@ pub(super) struct Block(pub(super) [f32; 2 * STRIP * PANEL]);
 pub(super) fn interleave(panel: &mut [Tile], strips: &[Tile]) {
     let (left, right) = strips.split_at(strips.len() / 2);
     for ((pair, left), right) in panel.as_chunks_mut::<2>().0.iter_mut().zip(left).zip(right) {
-        pair[0].pairs_mut().copy_from_slice(left.pairs());
-        pair[1].pairs_mut().copy_from_slice(right.pairs());
+        pair[0].words_mut().copy_from_slice(left.words());
+        pair[1].words_mut().copy_from_slice(right.words());
     }
 }
 
@@ -96,7 +118,7 @@ pub(super) fn interleave(panel: &mut [Tile], strips: &[Tile]) {
 pub(super) fn unpack(values: &mut [f32], panel: &[Tile], output: usize) {
     let tiles = panel.as_chunks::<2>().0;
     for (values, pair) in values.chunks_mut(2 * STRIP).zip(tiles) {
-        let lines = pair[output / STRIP].pairs().chunks_exact(STRIP);
+        let lines = pair[output / STRIP].words().chunks_exact(STRIP);
         for (values, line) in values.chunks_mut(2).zip(lines) {
             let both = line[output % STRIP];
             for (value, bits) in values.iter_mut().zip([both << 16, both & 0xffff_0000]) {

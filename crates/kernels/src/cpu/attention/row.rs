@@ -1,126 +1,116 @@
-//! The rows of a batch, shared out among threads, and the heads of a row.
+//! One row of a batch and its heads.
 
+use super::blocks;
 use super::softmax::{Block, add_bias, split_gradient};
-use super::{half, single};
-use crate::attention::{AttentionSpec, HeadLayout};
-use crate::cpu::buffer::unfilled;
-use crate::cpu::partial::sum;
+use crate::attention::{HeadLayout, RotaryTable};
 use crate::cpu::rope::{rotate_rows, rotate_rows_back};
+use crate::cpu::tiled::{Bf16, F32};
 use crate::precision::{Precision, precision};
-use rayon::prelude::*;
 
-/// `qkv`: rows x width x [`HeadLayout::width`]; `bias`, added to the scaled scores: heads x width x
-/// width. Returns rows x width x (heads * head_dim).
-pub(crate) fn forward(
-    qkv: &[f32],
-    bias: Option<&[f32]>,
-    width: usize,
-    spec: &AttentionSpec,
-) -> Vec<f32> {
-    let stride = check(qkv, bias, width, spec);
-    let out_stride = spec.layout.keys();
-    let mut output = unfilled(spec.lengths.len() * width * out_stride);
-    let bf16 = precision() == Precision::Bf16;
-    output
-        .par_chunks_mut(width * out_stride)
-        .zip(qkv.par_chunks(width * stride))
-        .zip(&spec.lengths[..])
-        .for_each(|((output, qkv), length)| {
-            let row = Row { qkv, bias, width, length: *length, spec };
-            output[row.length * out_stride..].fill(0.0);
-            match (row.length, bf16) {
-                (0, _) => {}
-                (_, true) => half::forward(output, &row),
-                (_, false) => single::forward(output, &row),
-            }
-        });
-    output
-}
-
-/// Groups of rows whose gradients of the bias are summed side by side, then in their order.
-const BIAS_GROUPS: usize = 8;
-
-/// `grad` has the shape of the output. Returns the gradients of `qkv` and, if there is one, `bias`.
-pub(crate) fn backward(
-    qkv: &[f32],
-    bias: Option<&[f32]>,
-    grad: &[f32],
-    width: usize,
-    spec: &AttentionSpec,
-) -> (Vec<f32>, Option<Vec<f32>>) {
-    let stride = check(qkv, bias, width, spec);
-    let out_stride = spec.layout.keys();
-    assert_eq!(grad.len(), spec.lengths.len() * width * out_stride, "gradient");
-    let mut grad_qkv = unfilled(qkv.len());
-    let bf16 = precision() == Precision::Bf16;
-    // Rows share the gradient of a bias; without one each is a group.
-    let group = if bias.is_some() { spec.lengths.len().div_ceil(BIAS_GROUPS) } else { 1 };
-    let size = bias.map_or(0, <[f32]>::len);
-    let partials: Vec<Vec<f32>> = grad_qkv
-        .par_chunks_mut(group * width * stride)
-        .zip(qkv.par_chunks(group * width * stride))
-        .zip(grad.par_chunks(group * width * out_stride))
-        .zip(spec.lengths.par_chunks(group))
-        .map(|(((grad_qkv, qkv), grad), lengths)| {
-            let mut grad_bias = vec![0.0; size];
-            let rows = grad_qkv.chunks_mut(width * stride).zip(qkv.chunks(width * stride));
-            let rows = rows.zip(grad.chunks(width * out_stride)).zip(lengths);
-            for (((grad_qkv, qkv), grad), length) in rows {
-                let row = Row { qkv, bias, width, length: *length, spec };
-                grad_qkv[row.length * stride..].fill(0.0);
-                match (row.length, bf16) {
-                    (0, _) => {}
-                    (_, true) => half::backward(grad_qkv, &mut grad_bias, &row, grad),
-                    (_, false) => single::backward(grad_qkv, &mut grad_bias, &row, grad),
-                }
-            }
-            grad_bias
-        })
-        .collect();
-    (grad_qkv, bias.map(|_| sum(&partials, size)))
-}
-
-/// Values of a position, after checking that the slice holds whole rows: every output is written
-/// then.
-fn check(qkv: &[f32], bias: Option<&[f32]>, width: usize, spec: &AttentionSpec) -> usize {
-    let rows = spec.lengths.len();
-    let pairs = spec.layout.heads * width * width;
-    assert!(bias.is_none_or(|bias| bias.len() == pairs), "bias");
-    spec.check(rows, width);
-    assert_eq!(qkv.len(), rows * width * spec.layout.width(), "queries, keys and values");
-    spec.layout.width()
-}
-
-/// One sequence.
+/// One sequence of queries and the sequence that they attend to.
 pub(super) struct Row<'a> {
-    qkv: &'a [f32],
-    bias: Option<&'a [f32]>,
+    pub(super) layout: HeadLayout,
+    pub(super) causal: bool,
+    pub(super) window: Option<usize>,
+    /// Factor on the products of queries and keys.
+    pub(super) scale: f32,
+    pub(super) rotary: Option<&'a RotaryTable>,
+    /// heads x width x width.
+    pub(super) bias: Option<&'a [f32]>,
     /// Positions of the batch, padding included.
-    width: usize,
-    /// Real positions.
+    pub(super) width: usize,
+    /// Real queries.
     pub(super) length: usize,
-    pub(super) spec: &'a AttentionSpec,
+    /// Real keys.
+    pub(super) key_length: usize,
+    /// Query heads at the beginning of rows that are `query_stride` apart.
+    pub(super) queries: &'a [f32],
+    pub(super) query_stride: usize,
+    /// Key heads and value heads at the beginning of rows that are `key_stride` apart.
+    pub(super) keys_values: &'a [f32],
+    pub(super) key_stride: usize,
+}
+
+/// Where the gradients of a row go: they lie as the values do.
+pub(super) enum Gradients<'a> {
+    /// Queries, keys and values of a position side by side.
+    Together(&'a mut [f32]),
+    /// Queries apart from keys and values.
+    Apart { queries: &'a mut [f32], keys_values: &'a mut [f32] },
+}
+
+impl Gradients<'_> {
+    /// Zeroes those of the queries from `length` on and of the keys and values from `key_length` on,
+    /// which are the same positions where they stand side by side.
+    fn clear(&mut self, row: &Row<'_>, length: usize, key_length: usize) {
+        match self {
+            Self::Together(all) => all[length * row.query_stride..].fill(0.0),
+            Self::Apart { queries, keys_values } => {
+                queries[length * row.query_stride..].fill(0.0);
+                keys_values[key_length * row.key_stride..].fill(0.0);
+            }
+        }
+    }
+
+    fn queries(&mut self) -> &mut [f32] {
+        match self {
+            Self::Together(all) => all,
+            Self::Apart { queries, .. } => queries,
+        }
+    }
+
+    fn keys_values(&mut self, layout: HeadLayout) -> &mut [f32] {
+        match self {
+            Self::Together(all) => &mut all[layout.keys()..],
+            Self::Apart { keys_values, .. } => keys_values,
+        }
+    }
 }
 
 impl Row<'_> {
-    pub(super) fn layout(&self) -> HeadLayout {
-        self.spec.layout
+    /// Writes all of `output`: rows of `heads * head_dim` values.
+    pub(super) fn forward(&self, output: &mut [f32]) {
+        let real = if self.key_length == 0 { 0 } else { self.length };
+        output[real * self.layout.keys()..].fill(0.0);
+        match (real, precision()) {
+            (0, _) => {}
+            (_, Precision::Bf16) => blocks::forward::<Bf16>(output, self),
+            (_, Precision::F32) => blocks::forward::<F32>(output, self),
+        }
+    }
+
+    /// Writes all gradients of the row and adds those of the bias.
+    pub(super) fn backward(
+        &self,
+        mut gradients: Gradients<'_>,
+        grad_bias: &mut [f32],
+        grad: &[f32],
+    ) {
+        if self.length == 0 || self.key_length == 0 {
+            return gradients.clear(self, 0, 0);
+        }
+        gradients.clear(self, self.length, self.key_length);
+        match precision() {
+            Precision::Bf16 => blocks::backward::<Bf16>(&mut gradients, grad_bias, self, grad),
+            Precision::F32 => blocks::backward::<F32>(&mut gradients, grad_bias, self, grad),
+        }
     }
 
     /// The queries of a head, rotated, as contiguous rows.
     pub(super) fn queries(&self, output: &mut [f32], head: usize) {
-        self.load(output, head * self.layout().head_dim);
+        let source = &self.queries[head * self.layout.head_dim..];
+        self.load(&mut output[..self.length * self.layout.head_dim], source, self.query_stride);
     }
 
     /// The keys of a head, rotated, as contiguous rows.
     pub(super) fn keys(&self, output: &mut [f32], kv_head: usize) {
-        self.load(output, self.layout().keys() + kv_head * self.layout().head_dim);
+        let source = &self.keys_values[kv_head * self.layout.head_dim..];
+        self.load(&mut output[..self.key_length * self.layout.head_dim], source, self.key_stride);
     }
 
-    fn load(&self, output: &mut [f32], first: usize) {
-        let (dim, stride) = (self.layout().head_dim, self.layout().width());
-        let source = &self.qkv[first..];
-        match &self.spec.rotary {
+    fn load(&self, output: &mut [f32], source: &[f32], stride: usize) {
+        let dim = self.layout.head_dim;
+        match self.rotary {
             Some(rotary) => rotate_rows(output, source, stride, &rotary.cos, &rotary.sin, dim / 2),
             None => {
                 for (row, source) in output.chunks_exact_mut(dim).zip(source.chunks(stride)) {
@@ -130,44 +120,50 @@ impl Row<'_> {
         }
     }
 
-    /// The values of a head: rows of `head_dim` values, [`HeadLayout::width`] apart.
+    /// Where the values of a head stand in a row of keys and values.
+    fn first_value(&self, kv_head: usize) -> usize {
+        (self.layout.kv_heads + kv_head) * self.layout.head_dim
+    }
+
+    /// The values of a head: rows of `head_dim` values, `key_stride` apart.
     pub(super) fn values(&self, kv_head: usize) -> &[f32] {
-        let HeadLayout { head_dim, .. } = self.layout();
-        let first = self.layout().values() + kv_head * head_dim;
-        &self.qkv[first..(self.length - 1) * self.layout().width() + first + head_dim]
+        let first = self.first_value(kv_head);
+        let last = (self.key_length - 1) * self.key_stride;
+        &self.keys_values[first..last + first + self.layout.head_dim]
     }
 
     /// Writes the gradient of the rotated queries of a head.
-    pub(super) fn store_queries(&self, grad_qkv: &mut [f32], grad: &[f32], head: usize) {
-        self.store(grad_qkv, grad, head * self.layout().head_dim);
+    pub(super) fn store_queries(&self, to: &mut Gradients<'_>, grad: &[f32], head: usize) {
+        let to = &mut to.queries()[head * self.layout.head_dim..];
+        self.store(to, self.query_stride, grad);
     }
 
     /// Writes the gradient of the rotated keys of a head.
-    pub(super) fn store_keys(&self, grad_qkv: &mut [f32], grad: &[f32], kv_head: usize) {
-        self.store(grad_qkv, grad, self.layout().keys() + kv_head * self.layout().head_dim);
+    pub(super) fn store_keys(&self, to: &mut Gradients<'_>, grad: &[f32], kv_head: usize) {
+        let to = &mut to.keys_values(self.layout)[kv_head * self.layout.head_dim..];
+        self.store(to, self.key_stride, grad);
     }
 
     /// Writes the gradient of the values of a head.
-    pub(super) fn store_values(&self, grad_qkv: &mut [f32], grad: &[f32], kv_head: usize) {
-        let (dim, stride) = (self.layout().head_dim, self.layout().width());
-        let output = &mut grad_qkv[self.layout().values() + kv_head * dim..];
-        for (row, grad) in output.chunks_mut(stride).zip(grad.chunks_exact(dim)) {
-            row[..dim].copy_from_slice(grad);
+    pub(super) fn store_values(&self, to: &mut Gradients<'_>, grad: &[f32], kv_head: usize) {
+        let to = &mut to.keys_values(self.layout)[self.first_value(kv_head)..];
+        self.copy(to, self.key_stride, grad);
+    }
+
+    fn store(&self, to: &mut [f32], stride: usize, grad: &[f32]) {
+        match self.rotary {
+            Some(rotary) => {
+                let half = self.layout.head_dim / 2;
+                rotate_rows_back(to, stride, grad, &rotary.cos, &rotary.sin, half);
+            }
+            None => self.copy(to, stride, grad),
         }
     }
 
-    fn store(&self, grad_qkv: &mut [f32], grad: &[f32], first: usize) {
-        let (dim, stride) = (self.layout().head_dim, self.layout().width());
-        let output = &mut grad_qkv[first..];
-        match &self.spec.rotary {
-            Some(rotary) => {
-                rotate_rows_back(output, stride, grad, &rotary.cos, &rotary.sin, dim / 2);
-            }
-            None => {
-                for (row, grad) in output.chunks_mut(stride).zip(grad.chunks_exact(dim)) {
-                    row[..dim].copy_from_slice(grad);
-                }
-            }
+    fn copy(&self, to: &mut [f32], stride: usize, grad: &[f32]) {
+        let dim = self.layout.head_dim;
+        for (to, grad) in to.chunks_mut(stride).zip(grad.chunks_exact(dim)) {
+            to[..dim].copy_from_slice(grad);
         }
     }
 
@@ -208,6 +204,6 @@ impl Row<'_> {
 
     /// How many keys the queries up to `end` (exclusive) may see.
     pub(super) fn visible(&self, end: usize) -> usize {
-        if self.spec.causal { end.min(self.length) } else { self.length }
+        if self.causal { end.min(self.key_length) } else { self.key_length }
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Block {
     pub(super) stride: usize,
     /// Whether a query sees only the keys up to itself.
     pub(super) causal: bool,
+    /// Keys up to itself that a query sees at most.
+    pub(super) window: Option<usize>,
     /// Factor on the scores.
     pub(super) scale: f32,
 }
@@ -25,12 +27,17 @@ vectorised! {
             // Whole vectors: hidden keys among them add e^-87 each to the sum, nothing in f32.
             let padded = visible.next_multiple_of(LANES);
             row[visible..padded].fill(f32::NEG_INFINITY);
+            let hidden = block.window.map_or(0, |window| end.saturating_sub(window));
+            // Queries of padding at the end of a block may lie beyond every key.
+            let hidden = hidden.min(visible.saturating_sub(1));
+            row[..hidden].fill(f32::NEG_INFINITY);
             let largest = max(&row[..padded]);
             let scale = 1.0 / exp_scaled_in_place(&mut row[..padded], largest, block.scale);
             for value in row[..padded].iter_mut() {
                 *value *= scale;
             }
             row[visible..].fill(0.0);
+            row[..hidden].fill(0.0);
         }
     }
 }
@@ -53,7 +60,7 @@ vectorised! {
 
 vectorised! {
     /// `scores * scale + bias`.
-    pub(super) fn add_bias(scores: &mut [f32], bias: &[f32], scale: f32) {
+    pub(crate) fn add_bias(scores: &mut [f32], bias: &[f32], scale: f32) {
         for (score, bias) in scores.iter_mut().zip(bias) {
             *score = *score * scale + bias;
         }

@@ -1,20 +1,21 @@
-//! Output head and log-softmax in bf16, a panel of the vocabulary at a time: the log-probability of
-//! one target a row, and its gradients. Logits, sums and gradients are f32; only factors of products
-//! are rounded.
+//! Output head and log-softmax, a panel of the vocabulary at a time: the log-probability of one
+//! target a row, and its gradients. Logits, sums and gradients are f32 whatever the elements of the
+//! products.
 
 use rayon::prelude::*;
 
-use super::amx::{Output, Strips, TileUnit};
+use super::element::Element;
 use super::linear::{PANEL_TILES, Packed};
 use super::pack::{self, Tile};
+use super::unit::{BLOCK, Output, Strips, Unit, Write};
 use crate::cpu::buffer::unfilled;
-use crate::cpu::matmul::Write;
 use crate::cpu::simd::{exp_shifted_in_place, max, vectorised};
+use crate::cpu::weight::Weight;
 
 /// Rows of a task of the forward pass.
 const ROWS: usize = 64;
 
-/// Rows of a group of the backward pass, whose gradients of logits are kept in bf16 until the head's
+/// Rows of a group of the backward pass, whose gradients of logits are kept, packed, until the head's
 /// gradient has been summed; fewer for a large vocabulary.
 const GROUP_ROWS: (usize, usize) = (128, 32);
 
@@ -25,10 +26,10 @@ const LARGE_VOCABULARY: usize = 1 << 16;
 const GROUPS: usize = 8;
 
 /// The rows' logits on columns `panel`, excluded tokens at -inf.
-fn logits(
-    unit: &TileUnit,
+fn logits<E: Element>(
+    unit: &Unit<E>,
     left: Strips<'_>,
-    head: &Packed,
+    head: &Packed<E>,
     panel: &std::ops::Range<usize>,
     excluded: &[u32],
     output: &mut [f32],
@@ -47,21 +48,21 @@ fn logits(
 }
 
 /// The vocabulary in panels whose part of the packed head stays in the second-level cache.
-fn panels(head: &Packed) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
-    let (cols, width) = (head.cols, 32 * (PANEL_TILES / (2 * head.depth)).max(1));
+fn panels<E: Element>(head: &Packed<E>) -> impl Iterator<Item = std::ops::Range<usize>> + use<E> {
+    let (cols, width) = (head.cols, BLOCK * (PANEL_TILES / (2 * head.depth)).max(1));
     (0..cols).step_by(width).map(move |first| first..cols.min(first + width))
 }
 
 /// Log-probability of each target and the log-sum-exp of its row; see
 /// [`token_log_prob`](crate::cpu::token_log_prob).
-pub(crate) fn forward(
+pub(crate) fn forward<E: Element>(
     hidden: &[f32],
-    head: &[f32],
+    head: Weight<'_>,
     targets: &[u32],
     excluded: &[u32],
     width: usize,
 ) -> (Vec<f32>, Vec<f32>) {
-    let head = Packed::transposed(head, width);
+    let head = Packed::<E>::transposed(head, width);
     let (mut log_probs, mut log_sums) = (unfilled(targets.len()), unfilled(targets.len()));
     let widest = panels(&head).map(|panel| panel.len()).max().unwrap_or(0);
     log_probs
@@ -69,13 +70,13 @@ pub(crate) fn forward(
         .zip(log_sums.par_chunks_mut(ROWS))
         .zip(hidden.par_chunks(ROWS * width).zip(targets.par_chunks(ROWS)))
         .for_each_init(
-            || (pack::unfilled_tiles(pack::tiles(ROWS, width)), unfilled(ROWS * widest)),
+            || (pack::unfilled_tiles(pack::tiles::<E>(ROWS, width)), unfilled(ROWS * widest)),
             |(left, buffer), ((log_probs, log_sums), (hidden, targets))| {
                 let rows = targets.len();
-                let left = &mut left[..pack::tiles(rows, width)];
-                pack::rows(left, hidden, width, width);
-                let left = Strips::new(left, pack::depth(width));
-                let unit = TileUnit::configure();
+                let left = &mut left[..pack::tiles::<E>(rows, width)];
+                pack::rows::<E>(left, hidden, width, width);
+                let left = Strips::new(left, pack::depth::<E>(width));
+                let unit = Unit::<E>::configure();
                 let mut sums = [(f32::NEG_INFINITY, 0.0); ROWS];
                 for panel in panels(&head) {
                     let buffer = &mut buffer[..rows * panel.len()];
@@ -130,9 +131,9 @@ struct Scored<'a> {
 
 /// Gradients for `hidden` and, when asked for, `head`.
 #[allow(clippy::too_many_arguments)]
-pub(crate) fn backward(
+pub(crate) fn backward<E: Element>(
     hidden: &[f32],
-    head: &[f32],
+    head: Weight<'_>,
     targets: &[u32],
     excluded: &[u32],
     log_sums: &[f32],
@@ -144,15 +145,15 @@ pub(crate) fn backward(
         return (Vec::new(), want_head.then(|| vec![0.0; head.len()]));
     }
     let vocab = head.len() / width;
-    let transposed = Packed::transposed(head, width);
-    let plain = Packed::plain(head, width);
+    let transposed = Packed::<E>::transposed(head, width);
+    let plain = Packed::<E>::plain(head, width);
     let group = if vocab < LARGE_VOCABULARY { GROUP_ROWS.0 } else { GROUP_ROWS.1 };
     let mut grad_hidden = unfilled(hidden.len());
     let mut grad_head = want_head.then(|| unfilled(head.len()));
     let mut write = Write::Replace;
     // Tiles of a group: gradients of logits with a strip for each 16 tokens, and hidden states.
-    let depth = pack::depth(group);
-    let (left_size, right_size) = (pack::tiles(vocab, group), pack::tiles(width, group));
+    let depth = pack::depth::<E>(group);
+    let (left_size, right_size) = (pack::tiles::<E>(vocab, group), pack::tiles::<E>(width, group));
     let mut left = pack::unfilled_tiles(if want_head { GROUPS * left_size } else { 0 });
     let mut right = pack::unfilled_tiles(if want_head { GROUPS * right_size } else { 0 });
     let wave = GROUPS * group;
@@ -185,7 +186,7 @@ pub(crate) fn backward(
         });
         let groups = scored.targets.len().div_ceil(group);
         grad_head.par_chunks_mut(64 * width).enumerate().for_each(|(task, grad_head)| {
-            let unit = TileUnit::configure();
+            let unit = Unit::<E>::configure();
             let mut write = write;
             for index in 0..groups {
                 let left = Strips::new(&left[index * left_size..][..left_size], depth);
@@ -202,29 +203,29 @@ pub(crate) fn backward(
 
 /// The gradient of a group's hidden states; and, if there is room for them, its gradients of logits
 /// (transposed) and hidden states as operands of the head's gradient, rows that are missing zero.
-fn backward_group(
+fn backward_group<E: Element>(
     rows: &Scored<'_>,
-    [transposed, plain]: [&Packed; 2],
+    [transposed, plain]: [&Packed<E>; 2],
     excluded: &[u32],
     grad_hidden: &mut [f32],
     mut tiles: Option<[&mut [Tile]; 2]>,
     depth: usize,
 ) {
     let (count, width) = (rows.targets.len(), plain.cols);
-    let mut hidden = pack::unfilled_tiles(pack::tiles(count, width));
-    pack::rows(&mut hidden, rows.hidden, width, width);
+    let mut hidden = pack::unfilled_tiles(pack::tiles::<E>(count, width));
+    pack::rows::<E>(&mut hidden, rows.hidden, width, width);
     if let Some([left, right]) = &mut tiles {
-        if count.div_ceil(32) < depth {
+        if pack::depth::<E>(count) < depth {
             left.fill_with(|| Tile::ZERO);
             right.fill_with(|| Tile::ZERO);
         }
-        pack::row_pairs(right, depth, 0, rows.hidden, width, width);
+        pack::lines::<E>(right, depth, 0, rows.hidden, width, width);
     }
-    let hidden = Strips::new(&hidden, pack::depth(width));
+    let hidden = Strips::new(&hidden, pack::depth::<E>(width));
     let widest = panels(transposed).map(|panel| panel.len()).max().unwrap_or(0);
     let mut buffer = unfilled(count * widest);
-    let mut packed = pack::unfilled_tiles(pack::tiles(count, widest));
-    let unit = TileUnit::configure();
+    let mut packed = pack::unfilled_tiles(pack::tiles::<E>(count, widest));
+    let unit = Unit::<E>::configure();
     let mut write = Write::Replace;
     for panel in panels(transposed) {
         let cols = panel.len();
@@ -237,17 +238,17 @@ fn backward_group(
                 logits[target - panel.start] += rows.grad[row];
             }
         }
-        let packed = &mut packed[..pack::tiles(count, cols)];
-        pack::rows(packed, buffer, cols, cols);
-        let steps = pack::depth(cols);
-        let right = plain.strips().steps(panel.start / 32, steps);
+        let packed = &mut packed[..pack::tiles::<E>(count, cols)];
+        pack::rows::<E>(packed, buffer, cols, cols);
+        let steps = pack::depth::<E>(cols);
+        let right = plain.strips().steps(panel.start / E::DEPTH, steps);
         let output = Output::dense(grad_hidden, width);
         unit.multiply(Strips::new(packed, steps), right, output, write);
         write = Write::Add;
         if let Some([left, _]) = &mut tiles {
-            let first = pack::tiles(panel.start, 1) * depth;
-            let left = &mut left[first..first + pack::tiles(cols, 1) * depth];
-            pack::row_pairs_transposed(left, depth, 0, buffer, cols, cols);
+            let first = pack::strips(panel.start) * depth;
+            let left = &mut left[first..first + pack::strips(cols) * depth];
+            pack::lines_transposed::<E>(left, depth, 0, buffer, cols, cols);
         }
     }
 }

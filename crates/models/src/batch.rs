@@ -1,4 +1,4 @@
-use crate::Error;
+use crate::{DropoutKey, Error};
 use std::sync::Arc;
 
 /// Token ids of several sequences, right-padded to a common width.
@@ -6,6 +6,7 @@ use std::sync::Arc;
 pub struct Batch {
     ids: Arc<[u32]>,
     lengths: Arc<[usize]>,
+    dropout: Option<DropoutKey>,
 }
 
 impl Batch {
@@ -27,7 +28,7 @@ impl Batch {
         if let Some(length) = lengths.iter().find(|length| **length > width) {
             return Err(Error::Batch(format!("row length {length} exceeds the width {width}")));
         }
-        Ok(Self { ids, lengths })
+        Ok(Self { ids, lengths, dropout: None })
     }
 
     /// Pads `rows` on the right with `pad`.
@@ -42,6 +43,17 @@ impl Batch {
             ids.extend(std::iter::repeat_n(pad, width - row.len()));
         }
         Self::new(ids, rows.iter().map(Vec::len).collect::<Vec<_>>())
+    }
+
+    /// The same batch for a training pass in which adapters drop inputs at random.
+    #[must_use]
+    pub fn with_dropout(self, key: DropoutKey) -> Self {
+        Self { dropout: Some(key), ..self }
+    }
+
+    /// Which inputs of adapters a pass over the batch drops; none, if absent.
+    pub fn dropout(&self) -> Option<DropoutKey> {
+        self.dropout
     }
 
     /// Row-major ids.

@@ -1,3 +1,4 @@
+use crate::hub::HeaderError;
 use std::path::PathBuf;
 
 /// What can be wrong with a model's files, settings or inputs.
@@ -14,7 +15,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A JSON file is not what it should be.
-    #[error("{path} is not a valid model configuration")]
+    #[error("{path} is not valid JSON of its kind")]
     Json {
         /// The file.
         path: PathBuf,
@@ -29,12 +30,55 @@ pub enum Error {
         /// What is wrong, with the value found and what was expected.
         problem: String,
     },
-    /// A safetensors file is malformed.
+    /// A setting of a configuration file cannot be honoured.
+    #[error("{path}: {key} {problem}")]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// Name of the setting.
+        key: &'static str,
+        /// What is wrong, with the value found and what was expected.
+        problem: String,
+    },
+    /// A directory does not hold a model in a form that is read.
+    #[error("{path} {problem}")]
+    Directory {
+        /// The directory or file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Weights in a format that can run code when it is read.
+    #[error(
+        "{path} is a pickle, which is not read: convert it with \
+         `transformers`: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW_DIR)"
+    )]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The header of a safetensors file is malformed.
     #[error("{path} is not a valid safetensors file")]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the tensor's name.
+        source: HeaderError,
+    },
+    /// An index of several files is malformed or does not agree with them.
+    #[error("{path} is not a valid index:\n{}", problems.join("\n"))]
+    Index {
+        /// The index.
+        path: PathBuf,
+        /// One line a problem.
+        problems: Vec<String>,
+    },
+    /// A safetensors file could not be written.
+    #[error("cannot write {path}")]
     Safetensors {
         /// The file.
         path: PathBuf,
-        /// The parser's reason.
+        /// The reason.
         source: safetensors::SafeTensorError,
     },
     /// The tensors of a file are not those of the model: all differences at once.
@@ -59,6 +103,9 @@ pub enum Error {
         /// Size of the vocabulary.
         vocab_size: usize,
     },
+    /// A model that carries an adapter cannot be saved as a plain one.
+    #[error("the model carries an adapter: merge it first, or save the adapter alone")]
+    Adapted,
     /// A batch is empty, ragged or longer than the model's positions.
     #[error("batch: {0}")]
     Batch(String),

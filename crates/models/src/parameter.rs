@@ -1,3 +1,4 @@
+use afterthought_kernels as kernels;
 use burn::tensor::Tensor;
 
 /// One weight: its name in the model's files, its values, and whether training may change it.
@@ -49,11 +50,30 @@ impl ParameterVisitor for Count {
     }
 }
 
-/// Freezes or unfreezes by name.
+/// Stores frozen matrices in bf16 where that changes no value.
+pub(crate) struct Narrow;
+
+impl ParameterVisitor for Narrow {
+    fn visit<const D: usize>(&mut self, parameter: &mut Parameter<D>) {
+        if D != 2 || parameter.trainable {
+            return;
+        }
+        // Taken out, so that the f32 values are freed before the next matrix.
+        let empty = Tensor::zeros([0; D], &parameter.value.device());
+        let shape = parameter.value.dims();
+        let matrix = std::mem::replace(&mut parameter.value, empty).reshape([shape[0], shape[1]]);
+        parameter.value = kernels::narrowed(matrix).reshape(shape);
+    }
+}
+
+/// Freezes or unfreezes by name. Trained weights are f32.
 pub(crate) struct SetTrainable<'a>(pub(crate) &'a dyn Fn(&str) -> bool);
 
 impl ParameterVisitor for SetTrainable<'_> {
     fn visit<const D: usize>(&mut self, parameter: &mut Parameter<D>) {
         parameter.trainable = (self.0)(&parameter.name);
+        if parameter.trainable {
+            parameter.value = kernels::widened(parameter.value.clone());
+        }
     }
 }

@@ -275,8 +275,10 @@ fn attention_without_angles_is_equivariant_to_permutations() {
         let data = TensorData::new(qkv, [width, layout.width()]);
         let qkv = Tensor::<2>::from_data(data, &Device::flex());
         let table = RotaryTable::standard(100.0, layout.head_dim, width);
-        let rotary = rotary.then(|| Arc::new(table));
-        values(attention(qkv, AttentionSpec { layout, causal, rotary, lengths: [width].into() }))
+        let rotary = rotary.then(|| Arc::new(table).into());
+        let (scale, lengths) = (layout.scale(), [width].into());
+        let spec = AttentionSpec { layout, causal, window: None, scale, rotary, lengths };
+        values(attention(qkv, spec))
     };
     let count = width * layout.width();
     let qkv: Vec<f32> = (0..count).map(|i| ((i * 7919 + 1) as f32 * 0.618).sin()).collect();

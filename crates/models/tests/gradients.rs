@@ -72,7 +72,10 @@ fn gradients(decoder: &Decoder, case: &Case) -> HashMap<String, Option<Vec<f32>>
 
 /// How many parameters a config has, counted from its definition.
 fn expected_parameters(config: &DecoderConfig) -> usize {
-    let layer = 9 + 3 * usize::from(config.attention_bias) + 2 * usize::from(config.qk_norm);
+    let biases = 3 * usize::from(config.attention_bias)
+        + usize::from(config.output_bias)
+        + 3 * usize::from(config.mlp_bias);
+    let layer = 9 + biases + 2 * usize::from(config.qk_norm);
     2 + config.num_hidden_layers * layer + usize::from(!config.tie_word_embeddings)
 }
 
@@ -155,7 +158,7 @@ fn slope(decoder: &Decoder, case: &Case, name: &str, direction: &[f32]) -> f64 {
         moved.visit(&mut Move { name, direction, distance });
         loss(&moved, case)
     };
-    let step = 2e-2f32;
+    let step = 1e-2f32;
     let (near, far) = (at(step) - at(-step), at(2.0 * step) - at(-2.0 * step));
     (8.0 * near - far) / (12.0 * f64::from(step))
 }

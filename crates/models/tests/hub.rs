@@ -3,7 +3,8 @@
 
 mod tiny;
 
-use afterthought_models::{Batch, Error, hub};
+use afterthought_models::family::Family;
+use afterthought_models::{Batch, Decoder, Error, hub};
 use burn::tensor::Device;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
@@ -60,7 +61,7 @@ fn files_have_the_names_and_shapes_of_hugging_face() {
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("model");
     let settings = settings();
-    let (_, qwen3) = settings.last().unwrap();
+    let (_, qwen3) = settings.iter().find(|(name, _)| *name == "Qwen3-like").unwrap();
     hub::save(&decoder(qwen3.clone(), 3), b"{}", &directory).unwrap();
     let tensors = read_tensors(&directory.join("model.safetensors"));
     let shape = |name: &str| tensors[name].1.clone();
@@ -80,6 +81,23 @@ fn files_have_the_names_and_shapes_of_hugging_face() {
     let config: Value = serde_json::from_slice(&config).unwrap();
     assert_eq!(config["architectures"], json!(["Qwen3ForCausalLM"]));
     assert_eq!(config["is_causal"], json!(true));
+}
+
+#[test]
+fn a_decoder_asks_for_the_tensors_that_its_settings_list() {
+    for (name, config) in settings() {
+        let mut asked = Vec::new();
+        let decoder = Decoder::build(config.clone(), &Device::flex(), &mut |name, shape| {
+            asked.push((name.to_owned(), shape.to_vec()));
+            Ok(vec![0.0; shape.iter().product()].into())
+        });
+        let mut listed = config.tensors();
+        asked.sort();
+        listed.sort();
+        assert_eq!(asked, listed, "{name}");
+        let total: usize = listed.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        assert_eq!(decoder.unwrap().parameter_counts().0, total, "{name}");
+    }
 }
 
 #[test]
@@ -160,7 +178,10 @@ fn bad_settings_are_named_with_their_value() {
         ("model_type", json!("gpt2")),
     ] {
         let error = config_error(|json| json[key] = value.clone());
-        let Error::Config { key: found, problem } = &error else { panic!("{key}: {error:?}") };
+        let Error::ConfigFile { path, key: found, problem } = &error else {
+            panic!("{key}: {error:?}")
+        };
+        assert!(path.ends_with("config.json"));
         assert_eq!(*found, key);
         assert!(problem.contains(&value.to_string()), "{key}: {problem}");
     }
@@ -171,10 +192,8 @@ fn bad_settings_are_named_with_their_value() {
         ("hidden_size", Value::Null),
     ] {
         let error = config_error(|json| json[key] = value.clone());
-        assert!(
-            matches!(&error, Error::Json { path, .. } if path.ends_with("config.json")),
-            "{key}"
-        );
+        let Error::ConfigFile { key: found, problem, .. } = &error else { panic!("{error:?}") };
+        assert!(*found == key && problem.contains(&value.to_string()), "{key}: {problem}");
     }
     // A setting that fits itself but not the weights.
     let error = config_error(|json| json["intermediate_size"] = json!(25));
@@ -195,17 +214,38 @@ fn sizes_that_no_memory_could_hold_are_errors() {
             json[key] = json!(1 << 24);
         }
     });
-    assert!(matches!(error, Error::Tensors { .. } | Error::Config { .. }), "{error:?}");
+    assert!(matches!(error, Error::Tensors { .. } | Error::ConfigFile { .. }), "{error:?}");
 }
 
 #[test]
 fn combinations_without_a_model_class_are_not_written() {
     let mut both = config();
-    (both.attention_bias, both.qk_norm) = (true, true);
+    (both.family, both.attention_bias, both.qk_norm) = (Family::Qwen3, true, true);
     let parent = tempfile::tempdir().unwrap();
     let error = hub::save(&decoder(both, 3), b"{}", &parent.path().join("model")).unwrap_err();
     assert!(matches!(error, Error::Config { key: "attention_bias", .. }), "{error:?}");
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_mask_token_may_be_named_by_the_tokenizer_alone() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("model");
+    let config = afterthought_models::DecoderConfig {
+        family: Family::A2dLlama,
+        mask_token_id: None,
+        ..config()
+    };
+    hub::save(&decoder(config, 3), b"{}", &directory).unwrap();
+    let mask = || hub::read_config(&directory.join("config.json")).unwrap().mask_token_id;
+    assert_eq!(mask(), None);
+    let beside = directory.join("tokenizer_config.json");
+    for token in [json!("<|mask|>"), json!({"content": "<|mask|>", "lstrip": false})] {
+        let added = json!({"7": {"content": "<pad>"}, "9": {"content": "<|mask|>"}});
+        let tokenizer = json!({"mask_token": token, "added_tokens_decoder": added});
+        fs::write(&beside, tokenizer.to_string()).unwrap();
+        assert_eq!(mask(), Some(9));
+    }
 }
 
 #[test]
@@ -219,7 +259,7 @@ fn missing_and_broken_files_are_named() {
     let whole = fs::read(&path).unwrap();
     for broken in [&whole[..whole.len() - 1], &whole[..5], b"".as_slice(), &[255; 64]] {
         fs::write(&path, broken).unwrap();
-        assert!(matches!(load(), Error::Safetensors { path: p, .. } if p == path));
+        assert!(matches!(load(), Error::Header { path: p, .. } if p == path));
     }
     fs::remove_file(&path).unwrap();
     assert!(matches!(load(), Error::Io { path: p, .. } if p == path));

@@ -113,7 +113,7 @@ fn tokens_one_by_one_or_in_chunks_give_the_same() {
 #[test]
 fn bidirectional_blocks_attend_to_what_is_cached() {
     for (name, decoder, model) in models() {
-        if model.config().causal {
+        if model.config().causal || model.config().shifted_logits {
             continue;
         }
         let row = rows(&[70], 4).remove(0);
@@ -132,6 +132,51 @@ fn bidirectional_blocks_attend_to_what_is_cached() {
         cache.truncate(33);
         let logits = at(&model, &mut cache, 0, &other[..33]);
         assert_close(&name, &logits, &full(&decoder, &other[..33]));
+    }
+}
+
+#[test]
+fn shifted_logits_come_from_the_token_before() {
+    let (_, config) = settings().into_iter().find(|(_, config)| config.shifted_logits).unwrap();
+    let decoder = decoder(config.clone(), 2);
+    let model = InferenceModel::from_decoder(&decoder).unwrap();
+    // The same weights without the shift say what comes out where.
+    let plain = DecoderConfig { shifted_logits: false, ..config };
+    let plain = full(&tiny::decoder(plain, 2), &rows(&[30], 4)[0]);
+    let row = rows(&[30], 4).remove(0);
+    let logits = full(&decoder, &row);
+    assert_eq!(logits[..VOCAB], plain[..VOCAB]);
+    assert_eq!(logits[VOCAB..], plain[..29 * VOCAB]);
+    let mut cache = model.new_cache(30);
+    assert_close("whole", &append(&model, &mut cache, &row), &logits);
+    // A block with the token before it.
+    let wanted: Vec<usize> = (1..9).collect();
+    let (cache, tokens) = (&mut cache, &row[11..20]);
+    let mut block = [CachedRow { cache, start: 11, tokens, visible: 30, wanted: &wanted }];
+    let found = model.forward(&mut block).unwrap();
+    assert_close("block", &found, &logits[12 * VOCAB..20 * VOCAB]);
+    let mut alone = [CachedRow { wanted: &[0], ..block.into_iter().next().unwrap() }];
+    let error = model.forward(&mut alone).unwrap_err().to_string();
+    assert!(error.contains("token before"), "{error}");
+}
+
+#[test]
+fn frequencies_that_depend_on_the_length_are_those_of_each_row() {
+    let (_, config) = settings().into_iter().find(|(name, _)| *name == "dynamic").unwrap();
+    for causal in [false, true] {
+        let config = DecoderConfig { causal, ..config.clone() };
+        let decoder = decoder(config, 2);
+        let model = InferenceModel::from_decoder(&decoder).unwrap();
+        // The window is 32.
+        let rows = rows(&[70, 20, 40, 33], 3);
+        let alone: Vec<f32> = rows.iter().flat_map(|row| full(&decoder, row)).collect();
+        let batch = Batch::from_rows(&rows, 0).unwrap();
+        let together = values(decoder.logits_at(&batch, real_positions(&batch)).unwrap());
+        assert_close("batch", &together, &alone);
+        let wanted: Vec<Vec<usize>> = rows.iter().map(|row| all(row)).collect();
+        let sequences: Vec<(&[u32], &[usize])> =
+            rows.iter().zip(&wanted).map(|(row, wanted)| (&row[..], &wanted[..])).collect();
+        assert_close("inference", &model.logits(&sequences).unwrap(), &alone);
     }
 }
 
@@ -221,6 +266,10 @@ fn ragged(model: &InferenceModel, only: Option<usize>) -> Vec<Vec<f32>> {
 #[test]
 fn a_row_does_not_depend_on_the_others_nor_on_threads() {
     for (name, _, model) in models() {
+        if model.config().shifted_logits {
+            // Its passes of one token would be asked for what the token before gives.
+            continue;
+        }
         let run = |threads, only| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| ragged(&model, only))

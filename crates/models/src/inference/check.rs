@@ -27,7 +27,7 @@ pub(super) fn rows(
         if end > capacity {
             return fail(format!("tokens end at {end}, but the cache has {capacity} positions"));
         }
-        let positions = config.max_position_embeddings;
+        let positions = config.max_positions();
         if end > positions {
             return fail(format!("tokens end at {end}, but the model has {positions} positions"));
         }
@@ -38,6 +38,10 @@ pub(super) fn rows(
         if let Some(wanted) = row.wanted.iter().find(|wanted| **wanted >= row.tokens.len()) {
             let tokens = row.tokens.len();
             return fail(format!("logits are wanted of token {wanted}, but there are {tokens}"));
+        }
+        if config.shifted_logits && start > 0 && row.wanted.contains(&0) {
+            let problem = "logits are wanted of the first token, which the token before it gives";
+            return fail(problem.to_owned());
         }
         let vocab_size = config.vocab_size;
         if let Some(at) = row.tokens.iter().position(|id| *id as usize >= vocab_size) {

@@ -1,3 +1,4 @@
+use crate::WeightValues;
 use afterthought_kernels::Precision;
 use afterthought_kernels::inference::PackedLinear;
 use half::bf16;
@@ -10,21 +11,24 @@ const SMALL: usize = 1 << 24;
 pub(super) enum Embedding {
     /// In f32: small tables, and all that are not tied in f32 models.
     F32(Vec<f32>),
-    /// In bf16: large tables of bf16 models.
+    /// In bf16: tables that are stored so, and large ones of bf16 models.
     Bf16(Vec<bf16>),
     /// The output head's weight.
     Head,
 }
 
 impl Embedding {
-    pub(super) fn new(table: Vec<f32>, tied: bool, precision: Precision) -> Self {
-        match (tied, precision) {
-            (true, Precision::F32) => Self::Head,
-            (false, Precision::F32) => Self::F32(table),
-            (_, Precision::Bf16) if table.len() <= SMALL => Self::F32(table),
-            (true, Precision::Bf16) => Self::Head,
-            (false, Precision::Bf16) => {
-                Self::Bf16(table.iter().map(|value| bf16::from_f32(*value)).collect())
+    pub(super) fn new(table: WeightValues<'_>, tied: bool, precision: Precision) -> Self {
+        match (table, tied, precision) {
+            (WeightValues::Bf16(table), false, _) => Self::Bf16(table.into_owned()),
+            // A head in f32, or in the precision of the table, has the same values.
+            (WeightValues::Bf16(_), true, _) | (_, true, Precision::F32) => Self::Head,
+            (table, false, Precision::F32) => Self::F32(table.into_f32()),
+            (table, _, Precision::Bf16) if table.len() <= SMALL => Self::F32(table.into_f32()),
+            (_, true, Precision::Bf16) => Self::Head,
+            (table, false, Precision::Bf16) => {
+                let values = table.into_f32();
+                Self::Bf16(values.iter().map(|value| bf16::from_f32(*value)).collect())
             }
         }
     }

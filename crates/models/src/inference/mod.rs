@@ -12,7 +12,9 @@ mod embedding;
 mod model;
 mod pass;
 mod row;
+mod seq2seq;
 
 pub use cache::KvCache;
 pub use model::InferenceModel;
 pub use row::CachedRow;
+pub use seq2seq::{DecoderCache, DecoderRow, EncodedSource, Seq2SeqModel};

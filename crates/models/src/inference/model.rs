@@ -1,8 +1,8 @@
 use super::embedding::Embedding;
 use super::pass::{Buffers, Pass};
 use super::{CachedRow, KvCache, check};
+use crate::rotary::RotaryTables;
 use crate::{DecoderConfig, Error};
-use afterthought_kernels::RotaryTable;
 use afterthought_kernels::inference::{KvGeometry, PackedLinear};
 use std::sync::{Mutex, PoisonError};
 
@@ -18,7 +18,7 @@ pub struct InferenceModel {
     pub(super) layers: Vec<Layer>,
     pub(super) norm: Vec<f32>,
     pub(super) head: PackedLinear,
-    pub(super) rotary: RotaryTable,
+    pub(super) rotary: RotaryTables,
     /// Those of passes that are over, for the next ones.
     pub(super) buffers: Mutex<Vec<Buffers>>,
 }
@@ -32,9 +32,13 @@ pub(super) struct Layer {
     pub(super) bias: Option<Vec<f32>>,
     pub(super) qk_norm: Option<[Vec<f32>; 2]>,
     pub(super) o: PackedLinear,
+    pub(super) o_bias: Option<Vec<f32>>,
     pub(super) feed_forward_norm: Vec<f32>,
+    /// Gated, unless there are biases.
     pub(super) gate_up: PackedLinear,
+    pub(super) gate_up_bias: Option<Vec<f32>>,
     pub(super) down: PackedLinear,
+    pub(super) down_bias: Option<Vec<f32>>,
 }
 
 impl InferenceModel {
@@ -63,7 +67,8 @@ impl InferenceModel {
     }
 
     /// One pass over the new tokens of several sequences, which need not be equally many. Returns
-    /// `[sum of wanted, vocab]` logits, in the order of the rows and of their `wanted`.
+    /// `[sum of wanted, vocab]` logits, in the order of the rows and of their `wanted`: those of
+    /// the predictions for the wanted tokens (of a causal model: for what follows them).
     ///
     /// # Errors
     /// [`Error::TokenId`], or [`Error::CachedRow`] for a row that does not fit its cache or the

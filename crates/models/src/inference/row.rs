@@ -14,6 +14,8 @@ pub struct CachedRow<'a> {
     /// up to the last of them. Entries computed in earlier passes are used as they are. A token of
     /// a causal model attends to the positions up to its own, whatever this says.
     pub visible: usize,
-    /// The tokens, by their index in `tokens`, whose logits are asked for.
+    /// The tokens, by their index in `tokens`, whose logits are asked for. Where a model's logits
+    /// are shifted, the token before a wanted one must be among `tokens`, too, unless it is the
+    /// first of the sequence.
     pub wanted: &'a [usize],
 }

@@ -1,7 +1,10 @@
 //! Tiny decoders in every setting, and how to read their weights.
 #![allow(dead_code)]
 
-use afterthought_models::{Batch, Decoder, DecoderConfig, Parameter, ParameterVisitor};
+use afterthought_models::family::Family;
+use afterthought_models::{
+    Batch, Decoder, DecoderConfig, Parameter, ParameterVisitor, RopeScaling, SlidingWindow,
+};
 use afterthought_random::Stream;
 use burn::tensor::{Device, Tensor};
 use std::sync::Arc;
@@ -30,6 +33,7 @@ pub(crate) fn config() -> DecoderConfig {
         bos_token_id: Some(0),
         eos_token_id: Some(1),
         pad_token_id: None,
+        ..DecoderConfig::default()
     }
 }
 
@@ -41,7 +45,7 @@ pub(crate) fn settings() -> Vec<(&'static str, DecoderConfig)> {
         change(&mut config);
         config
     };
-    vec![
+    let settings = vec![
         ("plain", plain),
         ("GQA", with(|c| c.num_key_value_heads = 2)),
         ("query/key norms", with(|c| c.qk_norm = true)),
@@ -56,7 +60,36 @@ pub(crate) fn settings() -> Vec<(&'static str, DecoderConfig)> {
             }),
         ),
         ("Qwen3-like", with(|c| (c.num_key_value_heads, c.qk_norm, c.causal) = (2, true, true))),
-    ]
+        (
+            "window",
+            with(|c| {
+                let layers = vec![true, false];
+                c.sliding_window = Some(SlidingWindow { width: 3, layers });
+                (c.qk_norm, c.causal) = (true, true);
+            }),
+        ),
+        (
+            "all biases",
+            with(|c| (c.attention_bias, c.output_bias, c.mlp_bias) = (true, true, true)),
+        ),
+        (
+            "shifted logits",
+            with(|c| {
+                (c.shifted_logits, c.attention_bias) = (true, true);
+            }),
+        ),
+        ("dynamic", with(|c| c.rope_scaling = RopeScaling::Dynamic { factor: 4.0 })),
+    ];
+    let family = |c: &DecoderConfig| match (c.shifted_logits, c.mlp_bias) {
+        (true, _) => Family::Dream,
+        (_, true) => Family::Llama,
+        _ => Family::with(c.qk_norm, c.attention_bias),
+    };
+    let with_family = |(name, config)| {
+        let family = family(&config);
+        (name, DecoderConfig { family, ..config })
+    };
+    settings.into_iter().map(with_family).collect()
 }
 
 /// A decoder in which no weight has a special value: norms are not one and biases not zero.
@@ -67,7 +100,9 @@ pub(crate) fn decoder(config: DecoderConfig, seed: u64) -> Decoder {
         let mut stream = Stream::new(seed, "test weights", index, 0);
         let centre = if name.ends_with("norm.weight") { 1.0 } else { 0.0 };
         let count: usize = shape.iter().product();
-        Ok((0..count).map(|_| (centre + 0.3 * stream.normal()) as f32).collect())
+        let values: Vec<f32> =
+            (0..count).map(|_| (centre + 0.3 * stream.normal()) as f32).collect();
+        Ok(values.into())
     })
     .unwrap()
 }

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use crate::jsonl::Problem;
+
 /// What can go wrong with tokenizers and records.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -27,6 +29,12 @@ pub enum Error {
         text: String,
         /// What the library said.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A special token cannot be written as ordinary text with this tokenizer.
+    #[error("the tokenizer has no way to write {token:?} as ordinary text")]
+    Indivisible {
+        /// The token.
+        token: String,
     },
     /// The `tokenizers` library failed to decode.
     #[error("cannot decode {ids} ids")]
@@ -72,41 +80,25 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
-    /// A line is not a valid record.
-    #[error("{origin}:{line}:{column}: {message}")]
-    Record {
+    /// A line holds no usable record.
+    #[error("{origin}:{problem}")]
+    Row {
         /// The file, or the name given to the reader.
         origin: String,
-        /// Line number, from 1.
-        line: u64,
-        /// Byte column, from 1.
-        column: usize,
-        /// What is wrong.
-        message: String,
+        /// What is wrong, and where.
+        problem: Problem,
     },
-    /// A line is not UTF-8.
-    #[error("{origin}:{line}:{column}: byte 0x{byte:02x} is not valid UTF-8")]
-    InvalidUtf8 {
+    /// Some lines of a file hold no usable record, and bad rows are not to be skipped.
+    #[error("{bad} of {rows} rows of {origin} are bad; the first: {origin}:{first}")]
+    BadRows {
         /// The file, or the name given to the reader.
         origin: String,
-        /// Line number, from 1.
-        line: u64,
-        /// Byte column of the first wrong byte, from 1.
-        column: usize,
-        /// That byte.
-        byte: u8,
-    },
-    /// A line is longer than the reader accepts.
-    #[error("{origin}:{line}:{column}: the line is longer than {cap} bytes")]
-    LineTooLong {
-        /// The file, or the name given to the reader.
-        origin: String,
-        /// Line number, from 1.
-        line: u64,
-        /// Byte column of the first byte too many, from 1.
-        column: usize,
-        /// The cap in bytes.
-        cap: usize,
+        /// Lines without a usable record.
+        bad: u64,
+        /// All lines that should hold a record.
+        rows: u64,
+        /// What is wrong with the first of them.
+        first: Problem,
     },
     /// A record to be written has an extra column named like a field.
     #[error(
@@ -120,4 +112,59 @@ pub enum Error {
         /// The column.
         column: &'static str,
     },
+    /// A model directory has no chat template.
+    #[error("{}: no chat template (chat_template.jinja, or chat_template in tokenizer_config.json)", directory.display())]
+    NoTemplate {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A file that belongs to a chat template is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    ChatFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A chat template is malformed or failed.
+    #[error("{origin}:{line}: {reason}")]
+    Template {
+        /// The file, or the name given to the template.
+        origin: String,
+        /// Line of the template, from 1; 0 where nobody knows.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A chat template refused the messages through `raise_exception`.
+    #[error("{origin}:{line}: the template refuses these messages: {message}")]
+    Refused {
+        /// The file, or the name given to the template.
+        origin: String,
+        /// Line of the template, from 1.
+        line: usize,
+        /// What the template says.
+        message: String,
+    },
+    /// A chat template ran longer or wrote more than a chat can need.
+    #[error("{origin}: the template does not end: {limit}")]
+    Unbounded {
+        /// The file, or the name given to the template.
+        origin: String,
+        /// The limit that it met.
+        limit: String,
+    },
+    /// Nobody can tell which part of a rendered chat the assistant wrote.
+    #[error("{origin}: cannot tell what the assistant says in message {message}: {reason}")]
+    NoMask {
+        /// The file, or the name given to the template.
+        origin: String,
+        /// Index of the message, from 0.
+        message: usize,
+        /// Why not.
+        reason: String,
+    },
+    /// A record has nothing that a chat could be made of.
+    #[error("a chat needs at least one message")]
+    EmptyChat,
 }

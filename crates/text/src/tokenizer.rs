@@ -1,9 +1,24 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tokenizers::ModelWrapper;
+use serde::Deserialize;
+use tokenizers::{
+    Model, ModelWrapper, NormalizedString, Normalizer, OffsetType, PreTokenizedString, PreTokenizer,
+};
 
 use crate::Error;
+
+/// Token ids, and for each the half-open range of bytes of the text that it came from.
+///
+/// Tokens of one character share its whole range, and a token that the tokenizer puts in by itself
+/// (such as a prefix space) has an empty one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// Byte ranges, as many as `ids`.
+    pub offsets: Vec<(usize, usize)>,
+}
 
 /// A `tokenizer.json`: text to token ids and back.
 ///
@@ -15,6 +30,8 @@ pub struct Tokenizer {
     source: Arc<[u8]>,
     /// The unknown token of a word-level model: its vocabulary is closed, so this id is an error.
     unknown: Option<u32>,
+    /// The token for what an open vocabulary cannot say, if it has one.
+    replacement: Option<u32>,
 }
 
 impl Tokenizer {
@@ -45,7 +62,8 @@ impl Tokenizer {
             ModelWrapper::WordLevel(model) => inner.token_to_id(&model.unk_token),
             _ => None,
         };
-        Ok(Self { inner, source: bytes.into(), unknown })
+        let replacement = unknown.is_none().then(|| replacement(&inner, &bytes)).flatten();
+        Ok(Self { inner, source: bytes.into(), unknown, replacement })
     }
 
     /// Writes the `tokenizer.json` file, byte for byte as it was loaded or built.
@@ -71,17 +89,99 @@ impl Tokenizer {
     /// [`Error::Encode`] if the library fails. (Models of other kinds have their own
     /// way with rare characters, such as bytes; their unknown token is passed through.)
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let fail = |source| Error::Encode { text: text.chars().take(80).collect(), source };
-        let encoding = self.inner.encode_fast(text, false).map_err(fail)?;
+        let encoding =
+            self.inner.encode_fast(text, false).map_err(|source| encode_error(text, source))?;
         let ids = encoding.get_ids();
-        if let Some(at) = ids.iter().position(|&id| Some(id) == self.unknown) {
+        if ids.iter().any(|&id| Some(id) == self.unknown) {
             // Offsets cost time, so they are computed only to name the word.
-            let slow = self.inner.encode(text, false).map_err(fail)?;
-            let (start, end) = slow.get_offsets().get(at).copied().unwrap_or((0, text.len()));
+            return self.encode_with_offsets(text).map(|tokens| tokens.ids);
+        }
+        Ok(ids.to_vec())
+    }
+
+    /// What [`Self::encode`] gives, with the bytes that each token came from.
+    ///
+    /// # Errors
+    /// Those of [`Self::encode`].
+    pub fn encode_with_offsets(&self, text: &str) -> Result<Tokens, Error> {
+        let encoding =
+            self.inner.encode(text, false).map_err(|source| encode_error(text, source))?;
+        self.checked(text, &encoding)
+    }
+
+    /// Like [`Self::encode_with_offsets`], with added tokens that are spelt out in the text read as
+    /// ordinary text.
+    ///
+    /// # Errors
+    /// Those of [`Self::encode`]; [`Error::Indivisible`] if the tokenizer makes an added token even
+    /// so, because its model has it as a word.
+    pub fn encode_as_text(&self, text: &str) -> Result<Tokens, Error> {
+        let fail = |source| encode_error(text, source);
+        let mut normalized = NormalizedString::from(text);
+        if let Some(normalizer) = self.inner.get_normalizer() {
+            normalizer.normalize(&mut normalized).map_err(fail)?;
+        }
+        let mut pieces = PreTokenizedString::from(normalized);
+        if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
+            pre_tokenizer.pre_tokenize(&mut pieces).map_err(fail)?;
+        }
+        let model = self.inner.get_model();
+        pieces.tokenize(|piece| model.tokenize(piece.get())).map_err(fail)?;
+        let encoding = pieces.into_encoding(None, 0, OffsetType::Byte).map_err(fail)?;
+        let tokens = self.checked(text, &encoding)?;
+        let added = self.inner.get_added_vocabulary();
+        let added = |id: &&u32| {
+            Some(**id) != self.replacement && added.get_added_tokens_decoder().contains_key(id)
+        };
+        match tokens.ids.iter().find(added) {
+            Some(&id) => Err(Error::Indivisible { token: self.id_to_token(id)? }),
+            None => Ok(tokens),
+        }
+    }
+
+    fn checked(&self, text: &str, encoding: &tokenizers::Encoding) -> Result<Tokens, Error> {
+        let (ids, offsets) = (encoding.get_ids().to_vec(), encoding.get_offsets().to_vec());
+        if let Some(at) = ids.iter().position(|&id| Some(id) == self.unknown) {
+            let (start, end) = offsets[at];
             let word = text.get(start..end).unwrap_or(text).to_owned();
             return Err(Error::UnknownWord { word, offset: start });
         }
-        Ok(ids.to_vec())
+        Ok(Tokens { ids, offsets })
+    }
+
+    /// Every added token, the longest first.
+    pub fn added_tokens(&self) -> Vec<AddedToken> {
+        let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
+        let mut tokens: Vec<AddedToken> = added
+            .iter()
+            .map(|(&id, token)| AddedToken {
+                id,
+                text: token.content.clone(),
+                special: token.special,
+            })
+            .collect();
+        tokens.sort_by(|a, b| b.text.len().cmp(&a.text.len()).then(a.id.cmp(&b.id)));
+        tokens
+    }
+
+    /// The ids that the file's own post-processing puts before and after a text, such as a
+    /// begin-of-sequence token. [`Self::encode`] adds none of them.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] if the library fails.
+    pub fn wrapping(&self) -> Result<(Vec<u32>, Vec<u32>), Error> {
+        // Any text would do. One that is no word gives an unknown token, which is not added here.
+        let probe = self.inner.encode("a", true).map_err(|source| encode_error("a", source))?;
+        let (ids, added) = (probe.get_ids(), probe.get_special_tokens_mask());
+        let before = added.iter().take_while(|&&added| added == 1).count();
+        let after = added[before..].iter().rev().take_while(|&&added| added == 1).count();
+        Ok((ids[..before].to_vec(), ids[ids.len() - after..].to_vec()))
+    }
+
+    /// How many of `ids` are the token for what the vocabulary cannot say. Always 0 for a closed
+    /// vocabulary, where such a word is an error.
+    pub fn count_unknown(&self, ids: &[u32]) -> usize {
+        ids.iter().filter(|&&id| Some(id) == self.replacement).count()
     }
 
     /// The text of `ids`; special tokens are left out if `skip_special`.
@@ -121,6 +221,36 @@ impl Tokenizer {
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
+}
+
+/// A token that stands apart from the model's own vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedToken {
+    /// Its id.
+    pub id: u32,
+    /// How it is spelt.
+    pub text: String,
+    /// Whether decoding may skip it.
+    pub special: bool,
+}
+
+fn encode_error(text: &str, source: tokenizers::Error) -> Error {
+    Error::Encode { text: text.chars().take(80).collect(), source }
+}
+
+/// The unknown token of a model with an open vocabulary. The library keeps it private.
+fn replacement(inner: &tokenizers::Tokenizer, bytes: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct File {
+        model: Unknown,
+    }
+    #[derive(Deserialize)]
+    struct Unknown {
+        unk_token: Option<String>,
+        unk_id: Option<u32>,
+    }
+    let Unknown { unk_token, unk_id } = serde_json::from_slice::<File>(bytes).ok()?.model;
+    unk_id.or_else(|| inner.token_to_id(&unk_token?))
 }
 
 #[cfg(test)]

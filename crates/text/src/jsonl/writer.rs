@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::record::Record;
+use super::record::{Content, Record};
 use crate::Error;
+use crate::message::Message;
 
-/// Writes [`Record`]s, one a line: `prompt`, `completion` if there is one, then the columns.
+/// Writes [`Record`]s, one a line: the columns of the format, then the others.
 #[derive(Debug)]
 pub struct RecordWriter<W> {
     writer: W,
@@ -37,18 +38,27 @@ impl<W: Write> RecordWriter<W> {
     /// Writes one record.
     ///
     /// # Errors
-    /// [`Error::ReservedColumn`] if a column is called `prompt` or `completion`, [`Error::Io`].
+    /// [`Error::ReservedColumn`] if a column is called as one of a format, [`Error::Io`].
     pub fn write(&mut self, record: &Record) -> Result<(), Error> {
-        for column in ["prompt", "completion"] {
+        for column in ["messages", "prompt", "completion"] {
             if record.columns.contains_key(column) {
                 let (origin, record) = (self.origin.clone(), self.written + 1);
                 return Err(Error::ReservedColumn { origin, record, column });
             }
         }
         let mut object = Map::new();
-        object.insert("prompt".to_owned(), record.prompt.clone().into());
-        if let Some(completion) = &record.completion {
-            object.insert("completion".to_owned(), completion.clone().into());
+        match &record.content {
+            Content::Messages(messages) => {
+                let messages = messages.iter().map(Message::to_json).collect();
+                object.insert("messages".to_owned(), Value::Array(messages));
+            }
+            Content::Completion { prompt, completion } => {
+                object.insert("prompt".to_owned(), prompt.clone().into());
+                object.insert("completion".to_owned(), completion.clone().into());
+            }
+            Content::Prompt(prompt) => {
+                object.insert("prompt".to_owned(), prompt.clone().into());
+            }
         }
         object.extend(record.columns.iter().map(|(k, v)| (k.clone(), v.clone())));
         writeln!(self.writer, "{}", Value::Object(object)).map_err(|source| self.io(source))?;
@@ -74,7 +84,7 @@ impl<W: Write> RecordWriter<W> {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
-    use crate::Records;
+    use crate::{BadRows, Dataset};
 
     #[test]
     fn written_records_read_back() {
@@ -82,23 +92,26 @@ mod tests {
         let path = dir.path().join("r.jsonl");
         let columns: Map<String, Value> =
             serde_json::from_str(r#"{"target": 24, "numbers": [1, 2.5], "b": null}"#).unwrap();
-        let records = [
-            Record { prompt: "line\nend \u{feff}\u{2028}é".into(), completion: None, columns },
-            Record { prompt: String::new(), completion: Some("x".into()), columns: Map::new() },
-        ];
-        let mut writer = RecordWriter::create(&path).unwrap();
-        for record in &records {
-            writer.write(record).unwrap();
+        let turns = vec![Message::new("user", "\u{feff}é"), Message::new("assistant", "\"\\")];
+        let (prompt, completion) = ("line\nend".to_owned(), "x".to_owned());
+        for content in [
+            Content::Prompt("a \u{2028}".into()),
+            Content::Completion { prompt, completion },
+            Content::Messages(turns),
+        ] {
+            let record = Record { content, columns: columns.clone() };
+            let mut writer = RecordWriter::create(&path).unwrap();
+            writer.write(&record).unwrap();
+            writer.finish().unwrap();
+            let back = Dataset::open(&path, BadRows::Refuse).unwrap();
+            assert_eq!(back.records, [(1, record)]);
         }
-        writer.finish().unwrap();
-        let back: Vec<Record> = Records::open(&path).unwrap().map(Result::unwrap).collect();
-        assert_eq!(back, records);
     }
 
     #[test]
     fn columns_must_not_shadow_fields() {
         let columns = Map::from_iter([("prompt".to_owned(), Value::Null)]);
-        let record = Record { prompt: "a".into(), completion: None, columns };
+        let record = Record { columns, ..Record::prompt("a") };
         let error = RecordWriter::new(Vec::new(), "out").write(&record).unwrap_err();
         assert_eq!(
             error.to_string(),

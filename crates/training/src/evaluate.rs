@@ -17,6 +17,8 @@ pub struct Evaluated {
     pub d1: Grade,
     /// Under the strict scoring.
     pub strict: Grade,
+    /// Under the forgiving scoring.
+    pub flexible: Grade,
     /// The training reward.
     pub reward: f64,
     /// Tokens before the first EOS ("effective tokens").
@@ -40,6 +42,7 @@ impl Evaluation {
         let pick = |item: &Evaluated| match profile {
             Profile::D1 => item.d1.clone(),
             Profile::Strict => item.strict.clone(),
+            Profile::Flexible => item.flexible.clone(),
         };
         self.items.iter().map(pick).collect()
     }
@@ -83,6 +86,7 @@ pub fn evaluate(
             Ok(Evaluated {
                 d1: problem.grade(&text, Profile::D1),
                 strict: problem.grade(&text, Profile::Strict),
+                flexible: problem.grade(&text, Profile::Flexible),
                 reward: problem.reward(&text),
                 effective_tokens: rollout
                     .completion

@@ -1,9 +1,9 @@
 //! A model with its optimiser: from a weighted sum of log-probabilities to an update.
 
-use crate::estimator::{Pass, run_passes};
+use crate::estimator::{Pass, run_passes_dropping, to_host};
 use crate::{Error, Schedule};
 use afterthought_kernels::{AdamWStep, adamw, sum_of_squares};
-use afterthought_models::{Decoder, Parameter, ParameterVisitor};
+use afterthought_models::{Decoder, DropoutKey, Parameter, ParameterVisitor};
 use burn::tensor::{Gradients, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,8 @@ pub struct Learner {
     trainable: usize,
     moments: Option<[Flat; 2]>,
     step: usize,
+    /// Seed of the dropout of adapters, if they drop inputs in updates.
+    dropout_seed: Option<u64>,
 }
 
 /// What an update did.
@@ -52,7 +54,15 @@ impl Learner {
     /// Starts with zero moments.
     pub fn new(decoder: Decoder, optimizer: AdamW, schedule: Schedule) -> Self {
         let (_, trainable) = decoder.parameter_counts();
-        Self { decoder, optimizer, schedule, trainable, moments: None, step: 0 }
+        Self { decoder, optimizer, schedule, trainable, moments: None, step: 0, dropout_seed: None }
+    }
+
+    /// Lets adapters drop inputs in updates, with the probability they were made with; masks are
+    /// keyed by `seed`, the step and the place in its passes. Nothing else ever drops inputs:
+    /// rollouts, and old and reference policies, must be those of the same model.
+    #[must_use]
+    pub fn with_dropout(self, seed: u64) -> Self {
+        Self { dropout_seed: Some(seed), ..self }
     }
 
     /// The model as it stands.
@@ -77,7 +87,7 @@ impl Learner {
     /// chunk by chunk, for the gradient, so that memory is bounded and the result is the same.
     ///
     /// # Errors
-    /// Those of [`run_passes`]; [`Error::NonFinite`] instead of an update that would spoil the
+    /// Those of [`run_passes`](crate::estimator::run_passes); [`Error::NonFinite`] instead of an update that would spoil the
     /// model.
     pub fn update<T>(
         &mut self,
@@ -92,24 +102,29 @@ impl Learner {
         let tracked = self.decoder.tracked();
         let (value, extra, gradients);
         if passes.len() <= max_rows {
-            let log_probs = run_passes(&tracked, passes)?;
-            let values = crate::estimator::to_host(log_probs.clone().inner())?;
+            let log_probs = run_passes_dropping(&tracked, passes, self.dropout_key(0))?;
+            let values = to_host(log_probs.clone().inner())?;
             let coefficients;
             (value, coefficients, extra) = loss(&values);
             self.check("loss", value)?;
             gradients = collect(&tracked, &backward(log_probs, &coefficients))?;
         } else {
-            let values = crate::estimator::log_probs(&self.decoder, passes, max_rows)?;
+            let mut values = Vec::new();
+            for (index, chunk) in passes.chunks(max_rows).enumerate() {
+                let key = self.dropout_key(index * max_rows);
+                values.extend(to_host(run_passes_dropping(&self.decoder, chunk, key)?)?);
+            }
             let coefficients;
             (value, coefficients, extra) = loss(&values);
             self.check("loss", value)?;
             let mut rest = &coefficients[..];
             let mut total: Option<Flat> = None;
-            for chunk in passes.chunks(max_rows) {
+            for (index, chunk) in passes.chunks(max_rows).enumerate() {
                 let count = chunk.iter().map(|pass| pass.scored.len()).sum();
                 let (own, later) = rest.split_at(count);
                 rest = later;
-                let log_probs = run_passes(&tracked, chunk)?;
+                let key = self.dropout_key(index * max_rows);
+                let log_probs = run_passes_dropping(&tracked, chunk, key)?;
                 let part = collect(&tracked, &backward(log_probs, own))?;
                 total = Some(match total {
                     None => part,
@@ -121,6 +136,11 @@ impl Learner {
         drop(tracked);
         let update = self.apply(value, gradients)?;
         Ok((update, extra))
+    }
+
+    fn dropout_key(&self, first_row: usize) -> Option<DropoutKey> {
+        let (step, first_row) = (self.step as u64, first_row as u64);
+        self.dropout_seed.map(|seed| DropoutKey { seed, step, first_row })
     }
 
     fn check(&self, what: &'static str, value: f64) -> Result<(), Error> {

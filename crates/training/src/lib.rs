@@ -19,6 +19,6 @@ pub use diffu_grpo::{DiffuGrpo, GrpoMetrics};
 pub use error::Error;
 pub use evaluate::{Evaluated, Evaluation, evaluate};
 pub use learner::{AdamW, Learner, Update};
-pub use prompts::PromptFormat;
+pub use prompts::{ChatFormat, PromptFormat};
 pub use schedule::{Decay, Schedule};
 pub use supervised::supervised_step;

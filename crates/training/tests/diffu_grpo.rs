@@ -46,6 +46,10 @@ impl Problem for Toy {
         (self.reward)(completion)
     }
 
+    fn question_and_gold(&self) -> (String, serde_json::Value) {
+        (String::new(), serde_json::Value::Null)
+    }
+
     fn record(&self) -> serde_json::Value {
         serde_json::Value::Null
     }

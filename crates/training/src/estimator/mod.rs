@@ -11,6 +11,7 @@ mod trace_replay;
 
 pub use elbo::{MaskCount, likelihood_passes, log_likelihood};
 pub use one_pass::OnePass;
+pub(crate) use pass::run_passes_dropping;
 pub(crate) use pass::to_host;
 pub use pass::{Pass, Scored, log_probs, run_passes};
 pub use trace_replay::TraceReplay;

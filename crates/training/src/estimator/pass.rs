@@ -1,5 +1,5 @@
 use crate::Error;
-use afterthought_models::{Batch, Decoder};
+use afterthought_models::{Batch, Decoder, DropoutKey};
 use burn::tensor::Tensor;
 use std::sync::Arc;
 
@@ -26,6 +26,15 @@ pub struct Pass {
 /// # Errors
 /// Those of [`Decoder::log_probs_at`]; [`Error::Empty`] if nothing is scored.
 pub fn run_passes(decoder: &Decoder, passes: &[Pass]) -> Result<Tensor<1>, Error> {
+    run_passes_dropping(decoder, passes, None)
+}
+
+/// [`run_passes`] with the dropout of adapters, if there is a key.
+pub(crate) fn run_passes_dropping(
+    decoder: &Decoder,
+    passes: &[Pass],
+    dropout: Option<DropoutKey>,
+) -> Result<Tensor<1>, Error> {
     let width = passes.iter().map(|pass| pass.canvas.len()).max().unwrap_or(0);
     let mut ids = Vec::with_capacity(passes.len() * width);
     let (mut positions, mut targets) = (Vec::new(), Vec::new());
@@ -43,6 +52,10 @@ pub fn run_passes(decoder: &Decoder, passes: &[Pass]) -> Result<Tensor<1>, Error
     }
     let lengths: Arc<[usize]> = passes.iter().map(|pass| pass.canvas.len()).collect();
     let batch = Batch::new(ids, lengths)?;
+    let batch = match dropout {
+        Some(key) => batch.with_dropout(key),
+        None => batch,
+    };
     Ok(decoder.log_probs_at(&batch, positions.into(), targets.into())?)
 }
 

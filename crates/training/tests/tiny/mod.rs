@@ -24,6 +24,7 @@ pub(crate) fn format() -> PromptFormat {
         bos: Some(BOS),
         eos: EOS,
         style: afterthought_tasks::PromptStyle::Compact,
+        chat: None,
     }
 }
 
@@ -48,6 +49,7 @@ pub(crate) fn config() -> DecoderConfig {
         bos_token_id: Some(BOS),
         eos_token_id: Some(EOS),
         pad_token_id: None,
+        ..DecoderConfig::default()
     }
 }
 
@@ -59,7 +61,9 @@ pub(crate) fn decoder(config: DecoderConfig, seed: u64) -> Decoder {
         let mut stream = Stream::new(seed, "test weights", index, 0);
         let centre = if name.ends_with("norm.weight") { 1.0 } else { 0.0 };
         let count: usize = shape.iter().product();
-        Ok((0..count).map(|_| (centre + 0.3 * stream.normal()) as f32).collect())
+        let values: Vec<f32> =
+            (0..count).map(|_| (centre + 0.3 * stream.normal()) as f32).collect();
+        Ok(values.into())
     })
     .unwrap()
 }

@@ -13,7 +13,7 @@ impl CausalModel for InferenceModel {
     }
 
     fn max_positions(&self) -> usize {
-        self.config().max_position_embeddings
+        self.config().max_positions()
     }
 
     fn new_cache(&self, capacity: usize) -> KvCache {
@@ -83,6 +83,10 @@ impl CachedDenoiser for InferenceModel {
 
     fn new_cache(&self, capacity: usize) -> KvCache {
         InferenceModel::new_cache(self, capacity)
+    }
+
+    fn shifted(&self) -> bool {
+        self.config().shifted_logits
     }
 
     fn logits_cached(

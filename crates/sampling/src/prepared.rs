@@ -13,6 +13,8 @@ pub enum PreparedDecoder<'a> {
     Packed(Box<InferenceModel>),
     /// The decoder itself, whole rows only: faster for those, and for any device.
     Tensors(&'a Decoder),
+    /// The same, of whoever has no other use for the decoder.
+    Owned(Box<Decoder>),
 }
 
 impl<'a> PreparedDecoder<'a> {
@@ -46,6 +48,9 @@ impl<'a> PreparedDecoder<'a> {
             }
             Self::Tensors(decoder) => {
                 generate_with(*decoder, prompts, params, key, on_step, interrupt)
+            }
+            Self::Owned(decoder) => {
+                generate_with(&**decoder, prompts, params, key, on_step, interrupt)
             }
         }
     }

@@ -16,8 +16,9 @@ const VOCAB: usize = 13;
 const MASK: u32 = 2;
 const EOS: u32 = 1;
 
-/// A bidirectional decoder whose predictions depend clearly on the canvas.
-fn decoder() -> Decoder {
+/// A bidirectional decoder whose predictions depend clearly on the canvas; with `shifted_logits`
+/// they come out one position early.
+fn decoder(shifted_logits: bool) -> Decoder {
     let config = DecoderConfig {
         vocab_size: VOCAB,
         hidden_size: 32,
@@ -33,11 +34,13 @@ fn decoder() -> Decoder {
         attention_bias: false,
         qk_norm: true,
         causal: false,
+        shifted_logits,
         initializer_range: 0.02,
         mask_token_id: Some(MASK),
         bos_token_id: Some(0),
         eos_token_id: Some(EOS),
         pad_token_id: None,
+        ..DecoderConfig::default()
     };
     let mut index = 0;
     Decoder::build(config, &Device::flex(), &mut |name, shape| {
@@ -45,7 +48,9 @@ fn decoder() -> Decoder {
         let mut stream = Stream::new(8, "test weights", index, 0);
         let centre = if name.ends_with("norm.weight") { 1.0 } else { 0.0 };
         let count: usize = shape.iter().product();
-        Ok((0..count).map(|_| (centre + 0.3 * stream.normal()) as f32).collect())
+        let values: Vec<f32> =
+            (0..count).map(|_| (centre + 0.3 * stream.normal()) as f32).collect();
+        Ok(values.into())
     })
     .unwrap()
 }
@@ -76,18 +81,23 @@ fn assert_close(got: &[Rollout], expected: &[Rollout]) {
 
 #[test]
 fn exact_mode_is_that_of_the_decoder() {
-    let decoder = decoder();
-    let model = InferenceModel::from_decoder(&decoder).unwrap();
-    let prepared = PreparedDecoder::new(&decoder, CacheMode::Exact).unwrap();
-    assert!(matches!(prepared, PreparedDecoder::Tensors(_)));
-    for rule in rules() {
-        let params = params(rule, CacheMode::Exact);
-        let expected = generate(&decoder, &prompts(), &params, KEY).unwrap();
-        let packed = generate(&model, &prompts(), &params, KEY).unwrap();
-        assert_close(&packed, &expected);
-        let chosen = prepared.generate_with(&prompts(), &params, KEY, &mut |_| (), &|| false);
-        assert_eq!(chosen.unwrap(), expected);
+    let mut completions = Vec::new();
+    for decoder in [decoder(false), decoder(true)] {
+        let model = InferenceModel::from_decoder(&decoder).unwrap();
+        let prepared = PreparedDecoder::new(&decoder, CacheMode::Exact).unwrap();
+        assert!(matches!(prepared, PreparedDecoder::Tensors(_)));
+        for rule in rules() {
+            let params = params(rule, CacheMode::Exact);
+            let expected = generate(&decoder, &prompts(), &params, KEY).unwrap();
+            let packed = generate(&model, &prompts(), &params, KEY).unwrap();
+            assert_close(&packed, &expected);
+            let chosen = prepared.generate_with(&prompts(), &params, KEY, &mut |_| (), &|| false);
+            assert_eq!(chosen.unwrap(), expected);
+            completions.push(expected[0].completion.clone());
+        }
     }
+    // The shift is no small thing.
+    assert_ne!(completions[0], completions[3]);
 }
 
 /// Runs a whole row afresh before each part of it: a cache that is never out of date.
@@ -114,6 +124,10 @@ impl Denoiser for Refreshed<'_> {
 
 impl CachedDenoiser for Refreshed<'_> {
     type Cache = Numbered;
+
+    fn shifted(&self) -> bool {
+        self.model.config().shifted_logits
+    }
 
     fn new_cache(&self, capacity: usize) -> Numbered {
         let mut rows = self.rows.borrow_mut();
@@ -145,24 +159,28 @@ impl CachedDenoiser for Refreshed<'_> {
 
 #[test]
 fn a_cache_that_is_refreshed_before_each_pass_is_exact() {
-    let model = InferenceModel::from_decoder(&decoder()).unwrap();
-    for rule in rules() {
-        let exact = generate(&model, &prompts(), &params(rule, CacheMode::Exact), KEY).unwrap();
-        for mode in [CacheMode::PrefixCache, CacheMode::DualCache] {
-            let refreshed = Refreshed { model: &model, rows: Vec::new().into() };
-            let rollouts = generate_cached(&refreshed, &prompts(), &params(rule, mode), KEY);
-            assert_close(&rollouts.unwrap(), &exact);
+    for shifted in [false, true] {
+        let model = InferenceModel::from_decoder(&decoder(shifted)).unwrap();
+        for rule in rules() {
+            let exact = generate(&model, &prompts(), &params(rule, CacheMode::Exact), KEY).unwrap();
+            for mode in [CacheMode::PrefixCache, CacheMode::DualCache] {
+                let refreshed = Refreshed { model: &model, rows: Vec::new().into() };
+                let rollouts = generate_cached(&refreshed, &prompts(), &params(rule, mode), KEY);
+                assert_close(&rollouts.unwrap(), &exact);
+            }
         }
     }
 }
 
 #[test]
 fn the_first_pass_of_a_block_is_exact_and_later_ones_are_not() {
-    let model = InferenceModel::from_decoder(&decoder()).unwrap();
-    for mode in [CacheMode::PrefixCache, CacheMode::DualCache] {
+    let models = [false, true].map(|shifted| InferenceModel::from_decoder(&decoder(shifted)));
+    let models = models.map(Result::unwrap);
+    let modes = [CacheMode::PrefixCache, CacheMode::DualCache];
+    for (model, mode) in models.iter().flat_map(|model| modes.map(|mode| (model, mode))) {
         let params = params(CommitRule::Schedule { steps: 16 }, mode);
         let mut stale = 0;
-        for rollout in generate_cached(&model, &prompts(), &params, KEY).unwrap() {
+        for rollout in generate_cached(model, &prompts(), &params, KEY).unwrap() {
             for (position, commit) in rollout.trace.iter().enumerate() {
                 let row = [&rollout.prompt[..], &rollout.canvas_at_step(commit.step)].concat();
                 let wanted = [rollout.prompt.len() + position];
@@ -187,7 +205,7 @@ fn the_first_pass_of_a_block_is_exact_and_later_ones_are_not() {
 
 #[test]
 fn cached_rows_know_nothing_of_each_other() {
-    let model = InferenceModel::from_decoder(&decoder()).unwrap();
+    let model = InferenceModel::from_decoder(&decoder(true)).unwrap();
     for mode in [CacheMode::PrefixCache, CacheMode::DualCache] {
         for rule in rules() {
             let base =

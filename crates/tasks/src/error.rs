@@ -114,6 +114,14 @@ pub enum TaskError {
     /// An arithmetic expression that cannot be read or evaluated.
     #[error(transparent)]
     Expression(#[from] ExpressionError),
+    /// A few-shot prompt that cannot be made.
+    #[error("{wanted} worked examples were asked for: {reason}")]
+    FewShot {
+        /// Examples asked for.
+        wanted: usize,
+        /// Why there are not as many.
+        reason: String,
+    },
     /// A statistic that is undefined for the values given.
     #[error("{statistic}: expected {expected}, found {actual}")]
     Statistic {

@@ -36,6 +36,9 @@ impl Generation {
 /// with any other keys beside it, or JSONL with those three keys a line. The inner `generations` is a
 /// string, or a list of strings where several samples were drawn.
 ///
+/// Files that `eval` writes are read too: JSONL with a first line `{"schema": "afterthought.eval/1", ..}`
+/// and `completion` in place of `generations`, or `graded` where that is not what was graded.
+///
 /// # Errors
 /// The file cannot be read or is neither; or an item, named by its position (or line), is malformed.
 pub fn read_generations(path: &Path) -> Result<Vec<Generation>, TaskError> {
@@ -56,14 +59,28 @@ pub fn read_generations(path: &Path) -> Result<Vec<Generation>, TaskError> {
     let read = |(index, line): (usize, &str)| {
         serde_json::from_str(line)
             .map_err(TaskError::from)
-            .and_then(|item| generation(&item))
+            .and_then(|item: Value| match index {
+                0 if item.get("schema").is_some() => evaluation(&item).map(|()| None),
+                _ => generation(&item).map(Some),
+            })
             .map_err(|error| at_line(path, index as u64 + 1, error))
     };
-    lines.map(read).collect()
+    lines.filter_map(|line| read(line).transpose()).collect()
+}
+
+/// The layout of the files that `eval` writes.
+pub const EVALUATION_SCHEMA: &str = "afterthought.eval/1";
+
+fn evaluation(header: &Value) -> Result<(), TaskError> {
+    match text(header, "schema")? {
+        EVALUATION_SCHEMA => Ok(()),
+        other => Err(TaskError::field("schema", EVALUATION_SCHEMA, other)),
+    }
 }
 
 fn generation(item: &Value) -> Result<Generation, TaskError> {
-    let written = item.get("generations").unwrap_or(&Value::Null);
+    let keys = ["generations", "graded", "completion"];
+    let written = keys.iter().find_map(|key| item.get(key)).unwrap_or(&Value::Null);
     let completions = match written {
         Value::String(one) => Some(vec![one.clone()]),
         Value::Array(several) => {
@@ -191,6 +208,41 @@ mod tests {
         assert_eq!(read(&item.to_string()).unwrap().len(), 1);
         let samples = json!({"question": "1+1?", "generations": ["2", "3"], "ground_truth": 2});
         assert_eq!(read(&samples.to_string()).unwrap()[0].completions, ["2", "3"]);
+    }
+
+    #[test]
+    fn files_of_an_evaluation_are_read_behind_their_header() {
+        let header = json!({"schema": EVALUATION_SCHEMA, "request": {}});
+        let item = |more: Value| {
+            let mut item = json!({"question": "1+1?", "ground_truth": "2", "completion": "2"});
+            item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            item
+        };
+        let text = format!("{header}\n{}\n{}\n", item(json!({})), item(json!({"graded": "3"})));
+        let read_all = read(&text).unwrap();
+        assert_eq!([&read_all[0].completions, &read_all[1].completions], [&["2"], &["3"]]);
+        let other = read(&text.replace("eval/1", "eval/9")).unwrap_err();
+        assert!(matches!(other, TaskError::Row { line: 1, .. }), "{other}");
+    }
+
+    #[test]
+    fn a_question_and_its_gold_give_the_problem_back() {
+        let problems: [Box<dyn Problem>; 4] = [
+            Box::new(Gsm8kProblem::with_gold("How many?", Some("1,000".into()))),
+            Box::new(MathProblem::new("1/2?", "\\frac{1}{2}")),
+            Box::new(CountdownProblem::new(vec![30, 100, 93], 23).unwrap()),
+            problem_from_generation(
+                TaskName::Sudoku,
+                "3102200002100320",
+                &json!("3142243142131324"),
+            )
+            .unwrap(),
+        ];
+        for problem in problems {
+            let (question, gold) = problem.question_and_gold();
+            let again = problem_from_generation(problem.task(), &question, &gold).unwrap();
+            assert_eq!(again.record(), problem.record());
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! functions without clocks, processes or `eval`, bounded in time and memory by counted steps.
 //!
 //! [`read_problems`] loads data sets, [`generations`] loads what models wrote earlier so that it can
-//! be graded again, and [`metrics`] turns grades into intervals.
+//! be graded again, [`FewShot`] puts worked examples before a problem, and [`metrics`] turns grades
+//! into intervals.
 
 pub mod countdown;
 pub mod generations;
@@ -19,6 +20,7 @@ pub mod writers;
 mod dataset;
 mod error;
 mod extract;
+mod few_shot;
 mod grade;
 mod jsonl;
 mod name;
@@ -27,6 +29,8 @@ mod prompt;
 
 pub use dataset::read_problems;
 pub use error::TaskError;
+pub use extract::AnswerFormat;
+pub use few_shot::{Exercise, FewShot};
 pub use grade::{Credit, Grade, Outcome, Summary, summarise};
 pub use name::{Profile, TaskName};
 pub use problem::Problem;

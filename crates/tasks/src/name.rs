@@ -24,6 +24,9 @@ impl TaskName {
     pub const ALL: [Self; 4] = [Self::Sudoku, Self::Countdown, Self::Gsm8k, Self::Math];
 
     const NAMES: [&'static str; 4] = ["sudoku", "countdown", "gsm8k", "math"];
+
+    /// Other names that people know a task by.
+    pub const ALIASES: [(&'static str, Self); 1] = [("math500", Self::Math)];
 }
 
 /// Whose idea of a correct answer counts.
@@ -35,13 +38,16 @@ pub enum Profile {
     D1,
     /// What a careful reader would count: one clear answer, checked exactly.
     Strict,
+    /// What a forgiving reader would count: whatever `strict` takes, and where the answer is not in
+    /// the form that was asked for, the last thing that could be one.
+    Flexible,
 }
 
 impl Profile {
-    /// Both profiles.
-    pub const ALL: [Self; 2] = [Self::D1, Self::Strict];
+    /// All profiles.
+    pub const ALL: [Self; 3] = [Self::D1, Self::Strict, Self::Flexible];
 
-    const NAMES: [&'static str; 2] = ["d1", "strict"];
+    const NAMES: [&'static str; 3] = ["d1", "strict", "flexible"];
 }
 
 impl fmt::Display for TaskName {
@@ -60,7 +66,11 @@ impl FromStr for TaskName {
     type Err = TaskError;
 
     fn from_str(text: &str) -> Result<Self, TaskError> {
-        find("task", text, &Self::NAMES).map(|i| Self::ALL[i])
+        let alias = Self::ALIASES.iter().find(|(alias, _)| *alias == text);
+        match alias {
+            Some((_, task)) => Ok(*task),
+            None => find("task", text, &Self::NAMES).map(|i| Self::ALL[i]),
+        }
     }
 }
 
@@ -102,10 +112,18 @@ mod tests {
     }
 
     #[test]
+    fn an_alias_is_the_task() {
+        assert_eq!("math500".parse::<TaskName>().unwrap(), TaskName::Math);
+        for (alias, _) in TaskName::ALIASES {
+            assert!(!TaskName::NAMES.contains(&alias));
+        }
+    }
+
+    #[test]
     fn an_unknown_name_is_answered_with_the_valid_ones() {
         let error = "gsm".parse::<TaskName>().unwrap_err().to_string();
         assert_eq!(error, "unknown task \"gsm\": expected one of sudoku, countdown, gsm8k, math");
         let error = "D1".parse::<Profile>().unwrap_err().to_string();
-        assert_eq!(error, "unknown profile \"D1\": expected one of d1, strict");
+        assert_eq!(error, "unknown profile \"D1\": expected one of d1, strict, flexible");
     }
 }

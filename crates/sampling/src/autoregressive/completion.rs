@@ -3,6 +3,8 @@
 pub enum FinishReason {
     /// Its last token is an end-of-sequence token.
     Eos,
+    /// The caller has seen enough.
+    Stop,
     /// It has as many tokens as were allowed.
     Length,
 }
@@ -13,7 +15,8 @@ pub struct Completion {
     /// Its tokens, the end-of-sequence token included.
     pub tokens: Vec<u32>,
     /// Natural logarithm of each token's probability under `softmax(logits)`: without temperature
-    /// and without cutting off the unlikely tokens, as a trainer computes it.
+    /// and without cutting off the unlikely tokens, as a trainer computes it. Suppressed ids are left
+    /// out of it.
     pub log_probs: Vec<f32>,
     /// Why it ends.
     pub finish: FinishReason,

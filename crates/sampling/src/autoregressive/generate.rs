@@ -1,6 +1,7 @@
 use super::choose::{Chosen, choose};
 use super::completion::{Completion, Cost, Generation};
 use super::error::GenerateError;
+use super::event::{FinishedRow, Hooks, PassEvent};
 use super::key::{RowKey, SeedKey};
 use super::model::{CausalModel, Extension};
 use super::params::AutoregressiveParams;
@@ -25,11 +26,12 @@ pub fn generate<M: CausalModel>(
     params: &AutoregressiveParams,
     key: SeedKey,
 ) -> Result<Generation, GenerateError<M::Error>> {
-    generate_with(model, prompts, params, key, &|| false)
+    let hooks = Hooks { on_pass: &mut |_| {}, stop: &|_| false, interrupt: &|| false };
+    generate_with(model, prompts, params, key, hooks)
 }
 
-/// [`generate`] that stops with [`GenerateError::Interrupted`] when `interrupt`, which is asked
-/// before each forward pass, is true.
+/// [`generate`] with eyes on it: completions also end where a hook says so, and
+/// [`GenerateError::Interrupted`] is what follows from giving up.
 ///
 /// # Errors
 /// [`GenerateError`].
@@ -38,7 +40,7 @@ pub fn generate_with<M: CausalModel>(
     prompts: &[Prompt<'_>],
     params: &AutoregressiveParams,
     key: SeedKey,
-    interrupt: &dyn Fn() -> bool,
+    hooks: Hooks<'_>,
 ) -> Result<Generation, GenerateError<M::Error>> {
     params.validate(prompts, model.vocab_size(), model.max_positions())?;
     let completions = prompts.iter().map(|prompt| vec![None; prompt.samples.len()]).collect();
@@ -47,15 +49,28 @@ pub fn generate_with<M: CausalModel>(
         prompts,
         params,
         key,
-        interrupt,
+        stop: hooks.stop,
+        interrupt: hooks.interrupt,
         waiting: (0..prompts.len()).filter(|at| !prompts[*at].samples.is_empty()).collect(),
         started: VecDeque::new(),
         active: Vec::new(),
         completions,
         cost: Cost::default(),
         logits: Vec::new(),
+        drawn: 0,
+        finished: Vec::new(),
     };
-    while sampler.step()? {}
+    loop {
+        let more = sampler.step()?;
+        if sampler.drawn > 0 {
+            (hooks.on_pass)(&PassEvent { tokens: sampler.drawn, finished: &sampler.finished });
+            sampler.drawn = 0;
+            sampler.finished.clear();
+        }
+        if !more {
+            break;
+        }
+    }
     let completions = sampler.completions;
     let completions = completions.into_iter().map(|row| row.into_iter().flatten().collect());
     Ok(Generation { completions: completions.collect(), cost: sampler.cost })
@@ -75,6 +90,7 @@ struct Sampler<'a, M: CausalModel> {
     prompts: &'a [Prompt<'a>],
     params: &'a AutoregressiveParams,
     key: SeedKey,
+    stop: &'a dyn Fn(&[u32]) -> bool,
     interrupt: &'a dyn Fn() -> bool,
     /// Prompts that have not been through the model.
     waiting: VecDeque<usize>,
@@ -83,6 +99,9 @@ struct Sampler<'a, M: CausalModel> {
     completions: Vec<Vec<Option<Completion>>>,
     cost: Cost,
     logits: Vec<f32>,
+    /// Tokens drawn and rows finished since the last event.
+    drawn: usize,
+    finished: Vec<FinishedRow>,
 }
 
 impl<M: CausalModel> Sampler<'_, M> {
@@ -107,7 +126,8 @@ impl<M: CausalModel> Sampler<'_, M> {
             Started { prompt, cache, logits: logits.to_vec(), next_sample: 0 }
         }));
         for (row, chosen) in self.active.iter_mut().zip(choices) {
-            row.push(chosen?, self.params);
+            row.push(chosen?, self.params, self.stop);
+            self.drawn += 1;
         }
         self.collect_finished();
         Ok(true)
@@ -142,7 +162,8 @@ impl<M: CausalModel> Sampler<'_, M> {
             let chosen: Vec<_> =
                 rows.iter().map(|row| choose_for(row, &logits, self.params)).collect();
             for (mut row, chosen) in rows.into_iter().zip(chosen) {
-                row.push(chosen?, self.params);
+                row.push(chosen?, self.params, self.stop);
+                self.drawn += 1;
                 self.active.push(row);
             }
             self.collect_finished();
@@ -189,12 +210,20 @@ impl<M: CausalModel> Sampler<'_, M> {
         if actual != rows * vocab_size {
             return Err(GenerateError::LogitsLength { rows, vocab_size, actual });
         }
+        if !self.params.suppress.is_empty() {
+            for logits in self.logits.chunks_exact_mut(vocab_size) {
+                for id in &self.params.suppress {
+                    logits[*id as usize] = f32::NEG_INFINITY;
+                }
+            }
+        }
         Ok(())
     }
 
     fn collect_finished(&mut self) {
         for row in self.active.extract_if(.., |row| row.finished()) {
             let (prompt, sample) = (row.prompt, row.sample);
+            self.finished.push(FinishedRow { prompt, sample, tokens: row.tokens.len() });
             self.completions[prompt][sample] = Some(row.into_completion());
         }
     }

@@ -6,6 +6,7 @@
 mod choose;
 mod completion;
 mod error;
+mod event;
 mod generate;
 mod key;
 mod model;
@@ -15,6 +16,7 @@ mod row;
 pub use choose::{Chosen, choose};
 pub use completion::{Completion, Cost, FinishReason, Generation};
 pub use error::{GenerateError, ParamsError};
+pub use event::{FinishedRow, Hooks, PassEvent};
 pub use generate::{generate, generate_with};
 pub use key::SeedKey;
 pub use model::{CausalModel, Extension};

@@ -14,6 +14,8 @@ pub struct AutoregressiveParams {
     /// If set, only the most likely tokens whose probabilities (after temperature and `top_k`)
     /// first add up to at least this can be drawn (nucleus sampling, arXiv:1904.09751).
     pub top_p: Option<f64>,
+    /// Ids that are never drawn, such as rows of the head that no token belongs to.
+    pub suppress: Vec<u32>,
     /// Each of them ends a completion.
     pub eos_ids: Vec<u32>,
     /// Most rows in a forward pass; the others wait until one finishes. Has no effect on
@@ -29,6 +31,7 @@ impl AutoregressiveParams {
             temperature: 1.0,
             top_k: None,
             top_p: None,
+            suppress: Vec::new(),
             eos_ids,
             max_rows: usize::MAX,
         }
@@ -61,8 +64,10 @@ impl AutoregressiveParams {
             return Err(ParamsError::TopP { value });
         }
         let outside = |id: u32| id as usize >= vocab_size;
-        if let Some(&id) = self.eos_ids.iter().find(|id| outside(**id)) {
-            return Err(ParamsError::OutOfVocabulary { name: "eos_ids".into(), id, vocab_size });
+        for (name, ids) in [("eos_ids", &self.eos_ids), ("suppress", &self.suppress)] {
+            if let Some(&id) = ids.iter().find(|id| outside(**id)) {
+                return Err(ParamsError::OutOfVocabulary { name: name.into(), id, vocab_size });
+            }
         }
         for (prompt, Prompt { tokens, .. }) in prompts.iter().enumerate() {
             if tokens.is_empty() {

@@ -33,11 +33,18 @@ impl<C> Row<C> {
         Self { prompt, sample, cache, key, tokens, log_probs, finish: None }
     }
 
-    pub(super) fn push(&mut self, chosen: Chosen, params: &AutoregressiveParams) {
+    pub(super) fn push(
+        &mut self,
+        chosen: Chosen,
+        params: &AutoregressiveParams,
+        stop: &dyn Fn(&[u32]) -> bool,
+    ) {
         self.tokens.push(chosen.token);
         self.log_probs.push(chosen.log_prob as f32);
         if params.eos_ids.contains(&chosen.token) {
             self.finish = Some(FinishReason::Eos);
+        } else if stop(&self.tokens) {
+            self.finish = Some(FinishReason::Stop);
         } else if self.tokens.len() == params.max_new_tokens {
             self.finish = Some(FinishReason::Length);
         }

@@ -24,6 +24,12 @@ pub trait CachedDenoiser: Denoiser {
     /// An empty cache for rows of up to `capacity` tokens. It may serve one row after another.
     fn new_cache(&self, capacity: usize) -> Self::Cache;
 
+    /// Whether the prediction for a position comes out one place earlier. Then a pass begins with
+    /// the token before the first one whose logits are wanted, if there is one.
+    fn shifted(&self) -> bool {
+        false
+    }
+
     /// For each row: runs `ids`, puts their keys and values into the cache in place of older ones,
     /// and lets each of `ids` attend to all `visible` positions: by the new keys and values within
     /// `ids`, by those that the cache holds elsewhere. Rows may differ in all their numbers and

@@ -148,7 +148,10 @@ impl<D: CachedDenoiser> Passes for CachedRows<'_, D> {
     ) -> Result<Vec<f32>, Stop<D::Error>> {
         let mut parts = Vec::with_capacity(rows.len());
         for row in rows {
-            let window = row.window(params);
+            let mut window = row.window(params);
+            if self.denoiser.shifted() {
+                window.start = window.start.saturating_sub(1);
+            }
             row.charge(window.len());
             let taken = self.caches.remove(&row.index).or_else(|| self.free.pop());
             parts.push(Part {

@@ -30,6 +30,7 @@ fn config(causal: bool) -> DecoderConfig {
         bos_token_id: None,
         eos_token_id: None,
         pad_token_id: None,
+        ..DecoderConfig::default()
     }
 }
 

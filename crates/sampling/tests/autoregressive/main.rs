@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod engine;
+mod seq2seq;
 mod toy;
 
 use afterthought_sampling::autoregressive::{
-    AutoregressiveParams, Completion, FinishReason, GenerateError, Generation, ParamsError, Prompt,
-    SeedKey, choose, generate, generate_with,
+    AutoregressiveParams, Completion, FinishReason, GenerateError, Generation, Hooks, ParamsError,
+    PassEvent, Prompt, SeedKey, choose, generate, generate_with,
 };
 use afterthought_sampling::diffusion::BadLogits;
 use toy::{EOS, Toy, VOCAB};
@@ -226,9 +227,72 @@ fn calls_that_cannot_run_are_errors() {
         asked.get() == 3
     };
     let endless = AutoregressiveParams { eos_ids: Vec::new(), ..params(50) };
-    match generate_with(&Toy::default(), &prompts, &endless, KEY, &interrupt) {
+    let hooks = Hooks { on_pass: &mut |_| {}, stop: &|_| false, interrupt: &interrupt };
+    match generate_with(&Toy::default(), &prompts, &endless, KEY, hooks) {
         Err(GenerateError::Interrupted(interrupted)) => assert_eq!(interrupted.total, 3),
         other => panic!("{other:?}"),
     }
     assert_eq!(asked.get(), 3);
+}
+
+#[test]
+fn every_token_and_every_end_is_reported_once() {
+    let prompts = [
+        Prompt { tokens: &[1], samples: &[0, 1, 2] },
+        Prompt { tokens: &[2, 3], samples: &[3] },
+        Prompt { tokens: &[3], samples: &[4, 5] },
+    ];
+    for (max_rows, max_new_tokens) in [(1, 6), (2, 6), (usize::MAX, 6), (2, 1)] {
+        let params = AutoregressiveParams { max_rows, ..params(max_new_tokens) };
+        let (mut tokens, mut ends) = (0, Vec::new());
+        let mut watch = |event: &PassEvent<'_>| {
+            tokens += event.tokens;
+            ends.extend(event.finished.iter().map(|row| (row.prompt, row.sample, row.tokens)));
+        };
+        let hooks = Hooks { on_pass: &mut watch, stop: &|_| false, interrupt: &|| false };
+        let result = generate_with(&Toy::default(), &prompts, &params, KEY, hooks).unwrap();
+        ends.sort_unstable();
+        let mut expected = Vec::new();
+        for (prompt, completions) in result.completions.iter().enumerate() {
+            for (sample, completion) in completions.iter().enumerate() {
+                expected.push((prompt, sample, completion.tokens.len()));
+            }
+        }
+        assert_eq!(ends, expected);
+        assert_eq!(tokens, expected.iter().map(|row| row.2).sum::<usize>());
+    }
+}
+
+#[test]
+fn suppressed_tokens_are_never_drawn_and_not_counted() {
+    let samples: Vec<u64> = (0..500).collect();
+    let params = AutoregressiveParams { suppress: vec![0, 3], eos_ids: Vec::new(), ..params(2) };
+    for completion in &run(&[(&[2, 1], &samples)], &params).completions[0] {
+        assert!(!completion.tokens.iter().any(|token| [0, 3].contains(token)));
+        let all = Toy::probabilities(&[2, 1], 1.0);
+        let rest = 1.0 - all[0] - all[3];
+        let expected = (all[completion.tokens[0] as usize] / rest).ln();
+        assert!((f64::from(completion.log_probs[0]) - expected).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn a_stopped_completion_is_the_beginning_of_the_whole_one() {
+    let samples: Vec<u64> = (0..40).collect();
+    let prompts = [Prompt { tokens: &[1], samples: &samples }];
+    let params = AutoregressiveParams { max_rows: 7, eos_ids: Vec::new(), ..params(12) };
+    let whole = generate(&Toy::default(), &prompts, &params, KEY).unwrap();
+    // The second 2 of a completion ends it.
+    let stop = |tokens: &[u32]| tokens.iter().filter(|token| **token == 2).count() == 2;
+    let hooks = Hooks { on_pass: &mut |_| {}, stop: &stop, interrupt: &|| false };
+    let stopped = generate_with(&Toy::default(), &prompts, &params, KEY, hooks).unwrap();
+    let mut ended = 0;
+    for (whole, stopped) in whole.completions[0].iter().zip(&stopped.completions[0]) {
+        let end = (1..=whole.tokens.len()).find(|end| stop(&whole.tokens[..*end]));
+        assert_eq!(stopped.tokens, whole.tokens[..end.unwrap_or(whole.tokens.len())]);
+        let reason = end.map_or(whole.finish, |_| FinishReason::Stop);
+        assert_eq!(stopped.finish, reason);
+        ended += usize::from(end.is_some());
+    }
+    assert!(ended > 5, "{ended}");
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::d1;
 use super::{Expression, Syntax};
-use crate::extract::{OnlyAnswer, last_answer_block, only_answer};
+use crate::extract::{OnlyAnswer, before_end, final_answer, last_answer_block, only_answer};
 use crate::{Grade, Outcome, Problem, Profile, PromptStyle, TaskError, TaskName, prompt};
 
 /// d1's reward for a right answer.
@@ -64,10 +64,40 @@ impl CountdownProblem {
             OnlyAnswer::Several => return Grade::whole(None, Outcome::Wrong),
             OnlyAnswer::One(answer) => answer,
         };
-        let value = Expression::parse(answer, Syntax::Strict).and_then(|read| read.evaluate());
-        let right = d1::uses_exactly(answer, &self.numbers) && value == Ok(RBig::from(self.target));
-        let verdict = if right { Outcome::Correct } else { Outcome::Wrong };
+        let verdict = if self.reached_by(answer) { Outcome::Correct } else { Outcome::Wrong };
         Grade::whole(Some(answer.to_owned()), verdict)
+    }
+
+    /// What strict takes; else the last answer of several, or the last line with a digit. LaTeX and
+    /// typographic signs are operators, and what follows an equals sign is passed over.
+    fn grade_flexible(&self, completion: &str) -> Grade {
+        let strict = self.grade_strict(completion);
+        if strict.verdict == Outcome::Correct {
+            return strict;
+        }
+        let last_line = || {
+            let mut lines = before_end(completion).lines();
+            lines.rfind(|line| line.contains(|c: char| c.is_ascii_digit()))
+        };
+        let Some(answer) = final_answer(completion).or_else(last_line) else {
+            return Grade::whole(None, Outcome::NoAnswer);
+        };
+        let mut expression = answer.split('=').next().unwrap_or(answer).replace(['$', '`'], "");
+        for (sign, operator) in
+            [("\\times", "*"), ("\\cdot", "*"), ("\\div", "/"), ("×", "*"), ("÷", "/"), ("−", "-")]
+        {
+            expression = expression.replace(sign, operator);
+        }
+        let verdict = match self.reached_by(expression.trim()) {
+            true => Outcome::Correct,
+            false => Outcome::Wrong,
+        };
+        Grade::whole(Some(answer.trim().to_owned()), verdict)
+    }
+
+    fn reached_by(&self, expression: &str) -> bool {
+        let value = Expression::parse(expression, Syntax::Strict).and_then(|read| read.evaluate());
+        d1::uses_exactly(expression, &self.numbers) && value == Ok(RBig::from(self.target))
     }
 }
 
@@ -102,6 +132,7 @@ impl Problem for CountdownProblem {
         match profile {
             Profile::D1 => self.grade_d1(completion),
             Profile::Strict => self.grade_strict(completion),
+            Profile::Flexible => self.grade_flexible(completion),
         }
     }
 
@@ -119,6 +150,11 @@ impl Problem for CountdownProblem {
         let mut numbers = self.numbers.clone();
         numbers.sort_unstable();
         format!("{numbers:?} {}", self.target)
+    }
+
+    fn question_and_gold(&self) -> (String, Value) {
+        let question = format!("Numbers: {:?}\nTarget: {}", self.numbers, self.target);
+        (question, json!([self.numbers, self.target]))
     }
 
     fn record(&self) -> Value {
@@ -154,19 +190,23 @@ mod tests {
     #[test]
     fn the_profiles_differ_where_d1_is_lenient() {
         let verdict = |text: &str, profile| problem().grade(text, profile).verdict;
-        for (text, d1, strict) in [
-            ("<answer>\\boxed{30+93-100}</answer>", Outcome::Correct, Outcome::Correct),
-            ("\\boxed{30+93-100}", Outcome::Correct, Outcome::Correct),
-            ("<answer>30 + 93 - 100 = 23</answer>", Outcome::Correct, Outcome::Wrong),
-            ("so 30 + 93 - 100 = 23 it is", Outcome::Correct, Outcome::NoAnswer),
-            ("\\boxed{1} or \\boxed{30+93-100}", Outcome::Correct, Outcome::Wrong),
-            ("30+93-100", Outcome::Correct, Outcome::NoAnswer),
+        use Outcome::{Correct, NoAnswer, Wrong};
+        for (text, d1, strict, flexible) in [
+            ("<answer>\\boxed{30+93-100}</answer>", Correct, Correct, Correct),
+            ("\\boxed{30+93-100}", Correct, Correct, Correct),
+            ("<answer>30 + 93 - 100 = 23</answer>", Correct, Wrong, Correct),
+            ("so 30 + 93 - 100 = 23 it is", Correct, NoAnswer, Wrong),
+            ("so\n$30 + 93 − 100 = 23$\nit is", Wrong, NoAnswer, Correct),
+            ("\\boxed{1} or \\boxed{30+93-100}", Correct, Wrong, Correct),
+            ("30+93-100", Correct, NoAnswer, Correct),
+            ("none", NoAnswer, NoAnswer, NoAnswer),
             // d1 evaluates with prompts that ask for a box, and reads nothing else.
-            ("<answer>30+93-100</answer>", Outcome::NoAnswer, Outcome::Correct),
-            ("<answer>30+93</answer>", Outcome::NoAnswer, Outcome::Wrong),
+            ("<answer>30+93-100</answer>", NoAnswer, Correct, Correct),
+            ("<answer>30+93</answer>", NoAnswer, Wrong, Wrong),
         ] {
             assert_eq!(verdict(text, Profile::D1), d1, "{text}");
             assert_eq!(verdict(text, Profile::Strict), strict, "{text}");
+            assert_eq!(verdict(text, Profile::Flexible), flexible, "{text}");
         }
     }
 

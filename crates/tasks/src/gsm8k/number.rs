@@ -34,6 +34,25 @@ pub(super) fn read(text: &str) -> Reading {
     found.map_or(Reading::Nothing, Reading::One)
 }
 
+/// The last number of a text as it stands there: digits with thousands separators, a decimal point, a
+/// sign. Other notation is [`read`]'s business.
+pub(super) fn last_number(text: &str) -> Option<&str> {
+    let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
+    let bytes = text.as_bytes();
+    let mut start = end - 1;
+    // A comma or point belongs to the number if digits stand on both sides of it.
+    while start > 0 {
+        match bytes[start - 1] {
+            byte if byte.is_ascii_digit() => start -= 1,
+            b',' | b'.' if start > 1 && bytes[start - 2].is_ascii_digit() => start -= 1,
+            _ => break,
+        }
+    }
+    let negative = text[..start].ends_with('-')
+        && !text[..start - 1].ends_with(|c: char| c.is_alphanumeric() || c == ')');
+    Some(&text[start - usize::from(negative)..end])
+}
+
 /// LaTeX spacing, currency and thousands separators removed, so that what is left is numbers and
 /// words.
 fn plain(text: &str) -> String {
@@ -217,10 +236,25 @@ mod tests {
         assert_eq!(read("\\text{none}"), Reading::Nothing);
     }
 
+    #[test]
+    fn the_last_number_as_written() {
+        for (text, expected) in [
+            ("costs $1,234.50.", "1,234.50"),
+            ("from 3 to -5", "-5"),
+            ("10-5", "5"),
+            ("1, 2, 3", "3"),
+            ("é7é", "7"),
+            ("-.5", "5"),
+        ] {
+            assert_eq!(last_number(text), Some(expected), "{text}");
+        }
+        assert_eq!(last_number("none"), None);
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(text in ".{0,40}", close in r"(\\frac|[{}0-9,./é=-]| ){0,30}") {
-            let _ = (read(&text), read(&close));
+            let _ = (read(&text), read(&close), last_number(&text), last_number(&close));
         }
     }
 }

@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
-use super::number::{Reading, read as read_number};
+use super::number::{Reading, last_number, read as read_number};
 use super::{d1, reward};
-use crate::extract::final_answer;
-use crate::{Grade, Outcome, Problem, Profile, PromptStyle, TaskName, prompt};
+use crate::extract::{before_end, final_answer};
+use crate::{Exercise, Grade, Outcome, Problem, Profile, PromptStyle, TaskName, prompt};
 
 /// A word problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,13 +59,31 @@ impl Gsm8kProblem {
         let Some(answer) = final_answer(completion) else {
             return Grade::whole(None, Outcome::NoAnswer);
         };
+        Grade::whole(Some(answer.to_owned()), self.compare(answer))
+    }
+
+    /// As strict, but where that answer holds several numbers or none, or is missing: the last number
+    /// of the answer, else of the whole text.
+    fn grade_flexible(&self, completion: &str) -> Grade {
+        let answer = final_answer(completion);
+        if let Some(answer) = answer.filter(|answer| matches!(read_number(answer), Reading::One(_)))
+        {
+            return Grade::whole(Some(answer.to_owned()), self.compare(answer));
+        }
+        let last = answer.and_then(last_number).or_else(|| last_number(before_end(completion)));
+        match last {
+            Some(number) => Grade::whole(Some(number.to_owned()), self.compare(number)),
+            None => Grade::whole(None, Outcome::NoAnswer),
+        }
+    }
+
+    fn compare(&self, answer: &str) -> Outcome {
         let gold = self.gold().map_or(Reading::Nothing, read_number);
-        let verdict = match (gold, read_number(answer)) {
+        match (gold, read_number(answer)) {
             (Reading::One(gold), Reading::One(value)) if gold == value => Outcome::Correct,
             (Reading::One(_), Reading::One(_) | Reading::Nothing) => Outcome::Wrong,
             _ => Outcome::Undecided,
-        };
-        Grade::whole(Some(answer.to_owned()), verdict)
+        }
     }
 }
 
@@ -85,6 +103,24 @@ impl Problem for Gsm8kProblem {
         match profile {
             Profile::D1 => self.grade_d1(completion),
             Profile::Strict => self.grade_strict(completion),
+            Profile::Flexible => self.grade_flexible(completion),
+        }
+    }
+
+    /// `Question: ..\nAnswer:` and the data set's own worked solution, calculator annotations
+    /// included, as evaluations of base models commonly show it.
+    fn exercise(&self) -> Option<Exercise> {
+        Some(Exercise {
+            ask: format!("Question: {}\nAnswer:", self.question.trim()),
+            worked: Some(self.worked.trim().to_owned()).filter(|worked| !worked.is_empty()),
+        })
+    }
+
+    /// Equal as numbers; where one of them is no single number, equal as text.
+    fn same_answer(&self, a: &str, b: &str) -> bool {
+        match (read_number(a), read_number(b)) {
+            (Reading::One(a), Reading::One(b)) => a == b,
+            _ => a.trim() == b.trim(),
         }
     }
 
@@ -92,6 +128,10 @@ impl Problem for Gsm8kProblem {
     /// 0.001 or 0.002 for each character after the answer.
     fn reward(&self, completion: &str) -> f64 {
         reward::total(completion, self.gold())
+    }
+
+    fn question_and_gold(&self) -> (String, Value) {
+        (self.question.clone(), json!(self.gold))
     }
 
     fn record(&self) -> Value {
@@ -114,20 +154,34 @@ mod tests {
         let problem =
             Gsm8kProblem::new("How many?", "500*2=<<500*2=1000>>1000\n#### 1,000").unwrap();
         let verdict = |text: &str, profile| problem.grade(text, profile).verdict;
-        for (text, d1, strict) in [
-            ("\\boxed{1000}", Outcome::Correct, Outcome::Correct),
-            ("\\boxed{1,000}", Outcome::Wrong, Outcome::Correct),
-            ("\\boxed{5} no, \\boxed{1000}", Outcome::Wrong, Outcome::Correct),
-            ("\\boxed{1000} no, \\boxed{5}", Outcome::Correct, Outcome::Wrong),
-            ("<answer>\\$1000.00</answer>", Outcome::Correct, Outcome::Correct),
-            ("#### 1000", Outcome::NoAnswer, Outcome::Correct),
-            ("\\boxed{1000}<|eot_id|>\\boxed{5}", Outcome::Correct, Outcome::Correct),
-            ("\\boxed{10 or 1000}", Outcome::Wrong, Outcome::Undecided),
-            ("it is 1000", Outcome::NoAnswer, Outcome::NoAnswer),
+        use Outcome::{Correct, NoAnswer, Undecided, Wrong};
+        for (text, d1, strict, flexible) in [
+            ("\\boxed{1000}", Correct, Correct, Correct),
+            ("\\boxed{1,000}", Wrong, Correct, Correct),
+            ("\\boxed{5} no, \\boxed{1000}", Wrong, Correct, Correct),
+            ("\\boxed{1000} no, \\boxed{5}", Correct, Wrong, Wrong),
+            ("<answer>\\$1000.00</answer>", Correct, Correct, Correct),
+            ("#### 1000", NoAnswer, Correct, Correct),
+            ("\\boxed{1000}<|eot_id|>\\boxed{5}", Correct, Correct, Correct),
+            ("\\boxed{10 or 1000}", Wrong, Undecided, Correct),
+            ("it is $1,000.", NoAnswer, NoAnswer, Correct),
+            ("so 1000.<|eot_id|>5", NoAnswer, NoAnswer, Correct),
+            ("<answer>1000", NoAnswer, NoAnswer, Correct),
+            ("1000 or 5", NoAnswer, NoAnswer, Wrong),
+            ("a thousand", NoAnswer, NoAnswer, NoAnswer),
+            ("1000 <answer>a thousand</answer>", NoAnswer, Wrong, Correct),
         ] {
             assert_eq!(verdict(text, Profile::D1), d1, "{text}");
             assert_eq!(verdict(text, Profile::Strict), strict, "{text}");
+            assert_eq!(verdict(text, Profile::Flexible), flexible, "{text}");
         }
+    }
+
+    #[test]
+    fn votes_for_equal_numbers_count_together() {
+        let problem = Gsm8kProblem::with_gold("How many?", Some("1".into()));
+        assert!(problem.same_answer("$1,000.00", "1000") && problem.same_answer("ten", " ten"));
+        assert!(!problem.same_answer("10", "11") && !problem.same_answer("ten", "10"));
     }
 
     #[test]

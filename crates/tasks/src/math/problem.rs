@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use super::hendrycks::is_equivalent;
 use super::strict::{Equality, compare};
-use crate::extract::{HendrycksBox, answer_blocks, final_answer, hendrycks_box};
-use crate::{Grade, Outcome, Problem, Profile, PromptStyle, TaskName, prompt};
+use crate::extract::{HendrycksBox, answer_blocks, final_answer, hendrycks_box, unmarked_answer};
+use crate::{Exercise, Grade, Outcome, Problem, Profile, PromptStyle, TaskName, prompt};
 
 /// d1's reward for an equivalent answer.
 const CORRECT: f64 = 2.0;
@@ -21,6 +21,7 @@ const NO_BOX: f64 = 0.5;
 pub struct MathProblem {
     problem: String,
     gold: String,
+    pub(super) solution: Option<String>,
     pub(super) level: Option<String>,
     pub(super) subject: Option<String>,
 }
@@ -28,7 +29,13 @@ pub struct MathProblem {
 impl MathProblem {
     /// A problem and its answer in LaTeX.
     pub fn new(problem: impl Into<String>, gold: impl Into<String>) -> Self {
-        Self { problem: problem.into(), gold: gold.into(), level: None, subject: None }
+        Self {
+            problem: problem.into(),
+            gold: gold.into(),
+            solution: None,
+            level: None,
+            subject: None,
+        }
     }
 
     /// The problem's text.
@@ -39,6 +46,11 @@ impl MathProblem {
     /// The gold answer.
     pub fn gold(&self) -> &str {
         &self.gold
+    }
+
+    /// The data set's worked solution.
+    pub fn solution(&self) -> Option<&str> {
+        self.solution.as_deref()
     }
 
     /// The difficulty as the data set names it, e.g. `Level 3`.
@@ -71,7 +83,16 @@ impl MathProblem {
     }
 
     fn grade_strict(&self, completion: &str) -> Grade {
-        let Some(answer) = final_answer(completion) else {
+        self.grade_answer(final_answer(completion))
+    }
+
+    /// As strict; where that finds no answer, the last thing that could be one.
+    fn grade_flexible(&self, completion: &str) -> Grade {
+        self.grade_answer(final_answer(completion).or_else(|| unmarked_answer(completion)))
+    }
+
+    fn grade_answer(&self, answer: Option<&str>) -> Grade {
+        let Some(answer) = answer else {
             return Grade::whole(None, Outcome::NoAnswer);
         };
         let verdict = match compare(answer, &self.gold) {
@@ -103,7 +124,21 @@ impl Problem for MathProblem {
         match profile {
             Profile::D1 => self.grade_d1(completion),
             Profile::Strict => self.grade_strict(completion),
+            Profile::Flexible => self.grade_flexible(completion),
         }
+    }
+
+    /// `Problem:` and `Solution:` with the data set's worked solution, which boxes the answer.
+    fn exercise(&self) -> Option<Exercise> {
+        Some(Exercise {
+            ask: format!("Problem:\n{}\n\nSolution:", self.problem.trim()),
+            worked: self.solution.as_deref().map(|text| text.trim().to_owned()),
+        })
+    }
+
+    /// The same mathematics, as far as can be proved.
+    fn same_answer(&self, a: &str, b: &str) -> bool {
+        compare(a, b) == Equality::Equal
     }
 
     /// 2 for an answer equivalent to the gold, plus 1, 0.75, 0.5 or 0.25 for an `<answer>` with a box,
@@ -127,6 +162,10 @@ impl Problem for MathProblem {
         correct + FORMAT * (tags + boxed)
     }
 
+    fn question_and_gold(&self) -> (String, Value) {
+        (self.problem.clone(), json!(self.gold))
+    }
+
     fn record(&self) -> Value {
         let mut record = json!({
             "task": TaskName::Math,
@@ -134,7 +173,9 @@ impl Problem for MathProblem {
             "problem": self.problem,
             "answer": self.gold,
         });
-        for (key, value) in [("level", &self.level), ("subject", &self.subject)] {
+        let optional =
+            [("solution", &self.solution), ("level", &self.level), ("subject", &self.subject)];
+        for (key, value) in optional {
             if let Some(value) = value {
                 record[key] = json!(value);
             }
@@ -170,17 +211,27 @@ mod tests {
     #[test]
     fn the_profiles_differ_on_equal_values_written_differently() {
         let verdict = |text: &str, profile| half().grade(text, profile).verdict;
-        for (text, d1, strict) in [
-            ("\\boxed{\\dfrac12}", Outcome::Correct, Outcome::Correct),
-            ("\\boxed{\\frac{2}{4}}", Outcome::Wrong, Outcome::Correct),
-            ("<answer>0.50</answer>", Outcome::NoAnswer, Outcome::Correct),
-            ("\\frac12", Outcome::Correct, Outcome::NoAnswer),
-            ("\\boxed{} <answer>0.5</answer>", Outcome::Correct, Outcome::Correct),
-            ("\\boxed{3}", Outcome::Wrong, Outcome::Wrong),
-            ("a half", Outcome::NoAnswer, Outcome::NoAnswer),
+        use Outcome::{Correct, NoAnswer, Wrong};
+        for (text, d1, strict, flexible) in [
+            ("\\boxed{\\dfrac12}", Correct, Correct, Correct),
+            ("\\boxed{\\frac{2}{4}}", Wrong, Correct, Correct),
+            ("<answer>0.50</answer>", NoAnswer, Correct, Correct),
+            ("\\frac12", Correct, NoAnswer, Correct),
+            ("\\boxed{} <answer>0.5</answer>", Correct, Correct, Correct),
+            ("\\boxed{3}", Wrong, Wrong, Wrong),
+            ("so $x = \\frac{1}{2}$.", NoAnswer, NoAnswer, Correct),
+            ("<answer>\n1/2", NoAnswer, NoAnswer, Correct),
+            ("from $\\frac12$ follows 3.", NoAnswer, NoAnswer, Correct),
+            ("a half", NoAnswer, NoAnswer, NoAnswer),
         ] {
             assert_eq!(verdict(text, Profile::D1), d1, "{text}");
             assert_eq!(verdict(text, Profile::Strict), strict, "{text}");
+            assert_eq!(verdict(text, Profile::Flexible), flexible, "{text}");
         }
+    }
+
+    #[test]
+    fn votes_for_equal_values_count_together() {
+        assert!(half().same_answer("\\frac{1}{2}", "0.5") && !half().same_answer("1", "2"));
     }
 }

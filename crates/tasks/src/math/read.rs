@@ -11,7 +11,8 @@ use crate::jsonl::{describe, read_rows, text};
 impl MathProblem {
     /// Reads a JSONL data set: `problem`, and the gold under `answer` (MATH-500), under
     /// `extracted_groundtruth` (AIME, AMC; may be a number) or in the box of `solution` (MATH).
-    /// `level` and `subject` are kept where there are any.
+    /// `level`, `subject` and a worked `solution` are kept where there are any; a `solution` that is
+    /// a number (AMC) is the gold once more and not kept.
     ///
     /// # Errors
     /// The file cannot be read, or a row lacks the problem or a gold.
@@ -35,6 +36,7 @@ fn from_row(row: &Value) -> Result<MathProblem, TaskError> {
     };
     let mut problem = MathProblem::new(text(row, "problem")?, gold);
     let optional = |key: &str| row.get(key).map(|_| text(row, key).map(str::to_owned)).transpose();
+    problem.solution = row.get("solution").and_then(Value::as_str).map(str::to_owned);
     problem.level = optional("level")?;
     problem.subject = optional("subject")?;
     Ok(problem)

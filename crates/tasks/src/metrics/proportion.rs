@@ -15,16 +15,24 @@ pub fn wilson(successes: usize, trials: usize) -> Result<Interval, TaskError> {
             actual: format!("{successes} successes in {trials} trials"),
         });
     }
-    let n = trials as f64;
-    let estimate = successes as f64 / n;
+    let mut interval = score_interval(successes as f64 / trials as f64, trials as f64);
+    // At the ends the formula gives exactly 0 and 1 but for rounding.
+    if successes == 0 {
+        interval.low = 0.0;
+    }
+    if successes == trials {
+        interval.high = 1.0;
+    }
+    Ok(interval)
+}
+
+/// The formula for a proportion `estimate` of `n` trials, which need not be a whole number.
+pub(super) fn score_interval(estimate: f64, n: f64) -> Interval {
     let z2 = NORMAL_QUANTILE * NORMAL_QUANTILE;
     let centre = (estimate + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let spread = (estimate * (1.0 - estimate) / n + z2 / (4.0 * n * n)).sqrt();
     let half = NORMAL_QUANTILE * spread / (1.0 + z2 / n);
-    // At the ends the formula gives exactly 0 and 1 but for rounding.
-    let low = if successes == 0 { 0.0 } else { centre - half };
-    let high = if successes == trials { 1.0 } else { centre + half };
-    Ok(Interval { estimate, low, high })
+    Interval { estimate, low: (centre - half).max(0.0), high: (centre + half).min(1.0) }
 }
 
 #[cfg(test)]

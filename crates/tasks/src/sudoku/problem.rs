@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::Grid;
 use super::extract::d1_solution;
 use super::grid::{digits, parse_digits, solves};
-use crate::extract::{OnlyAnswer, last_answer_block, only_answer};
+use crate::extract::{OnlyAnswer, before_end, final_answer, last_answer_block, only_answer};
 use crate::{Grade, Outcome, Problem, Profile, PromptStyle, TaskError, TaskName, prompt};
 
 /// A puzzle and one solution of it.
@@ -71,9 +71,32 @@ impl SudokuProblem {
             OnlyAnswer::One(answer) => answer,
         };
         let compact: String = answer.chars().filter(|c| !c.is_whitespace()).collect();
-        let right = parse_digits(&compact).is_some_and(|grid| solves(&grid, &self.givens));
-        let verdict = if right { Outcome::Correct } else { Outcome::Wrong };
-        Grade::whole(Some(answer.to_owned()), verdict)
+        Grade::whole(Some(answer.to_owned()), self.verdict(&compact))
+    }
+
+    /// What strict takes; else the digits of the last answer of several whatever stands between them,
+    /// or the last word of sixteen digits.
+    fn grade_flexible(&self, completion: &str) -> Grade {
+        let strict = self.grade_strict(completion);
+        if strict.verdict == Outcome::Correct {
+            return strict;
+        }
+        let word = || {
+            let mut words = before_end(completion).split(|c: char| !c.is_ascii_digit());
+            words.rfind(|word| word.len() == 16)
+        };
+        let Some(answer) = final_answer(completion).or_else(word) else {
+            return Grade::whole(None, Outcome::NoAnswer);
+        };
+        let digits: String = answer.chars().filter(char::is_ascii_digit).collect();
+        Grade::whole(Some(answer.to_owned()), self.verdict(&digits))
+    }
+
+    fn verdict(&self, digits: &str) -> Outcome {
+        match parse_digits(digits).is_some_and(|grid| solves(&grid, &self.givens)) {
+            true => Outcome::Correct,
+            false => Outcome::Wrong,
+        }
     }
 }
 
@@ -103,6 +126,7 @@ impl Problem for SudokuProblem {
         match profile {
             Profile::D1 => self.grade_d1(completion),
             Profile::Strict => self.grade_strict(completion),
+            Profile::Flexible => self.grade_flexible(completion),
         }
     }
 
@@ -116,6 +140,10 @@ impl Problem for SudokuProblem {
 
     fn family(&self) -> String {
         digits(&self.solution)
+    }
+
+    fn question_and_gold(&self) -> (String, Value) {
+        (digits(&self.givens), json!(digits(&self.solution)))
     }
 
     fn record(&self) -> Value {
@@ -181,6 +209,26 @@ mod tests {
         let changed_given = "<answer>2134341212434321</answer>";
         assert_eq!(problem.grade(changed_given, Profile::Strict).verdict, Outcome::Wrong);
         assert_eq!(problem.grade("<answer>12343412", Profile::Strict).verdict, Outcome::NoAnswer);
+    }
+
+    #[test]
+    fn flexible_takes_the_last_grid_in_any_layout() {
+        let verdict = |text: &str, profile| row_1().grade(text, profile).verdict;
+        for (text, strict, flexible) in [
+            ("<answer>3142243142131324</answer>", Outcome::Correct, Outcome::Correct),
+            ("<answer>3142|2431|4213|1324</answer>", Outcome::Wrong, Outcome::Correct),
+            (
+                "<answer>1</answer><answer>3142243142131324</answer>",
+                Outcome::Wrong,
+                Outcome::Correct,
+            ),
+            ("so 3142243142131324.", Outcome::NoAnswer, Outcome::Correct),
+            ("so 3142243142131323.", Outcome::NoAnswer, Outcome::Wrong),
+            ("none", Outcome::NoAnswer, Outcome::NoAnswer),
+        ] {
+            assert_eq!(verdict(text, Profile::Strict), strict, "{text}");
+            assert_eq!(verdict(text, Profile::Flexible), flexible, "{text}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub(crate) struct Console {
 struct Shared {
     quiet: bool,
     color: bool,
+    color_when: ColorWhen,
     live: bool,
     line_every: Duration,
     output: Mutex<Output>,
@@ -37,8 +38,7 @@ impl Console {
     /// The console of the process; `quiet` drops notes and progress, never warnings.
     pub(crate) fn new(quiet: bool, color: ColorWhen) -> Self {
         let terminal = io::stderr().is_terminal();
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self::with_sink(Box::new(io::stderr()), quiet, terminal && !dumb, color, LINE_EVERY)
+        Self::with_sink(Box::new(io::stderr()), quiet, terminal && !dumb(), color, LINE_EVERY)
     }
 
     /// A console that writes to `sink` instead of stderr.
@@ -49,19 +49,19 @@ impl Console {
         color: ColorWhen,
         line_every: Duration,
     ) -> Self {
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let color = match color {
-            ColorWhen::Always => true,
-            ColorWhen::Never => false,
-            ColorWhen::Auto => live && !no_color,
-        };
         let output = Mutex::new(Output { sink, bar: None });
-        Self { shared: Arc::new(Shared { quiet, color, live, line_every, output }) }
+        let (color_when, color) = (color, colored(color, live));
+        Self { shared: Arc::new(Shared { quiet, color, color_when, live, line_every, output }) }
     }
 
     /// Whether stderr takes ANSI colours.
     pub(crate) fn color(&self) -> bool {
         self.shared.color
+    }
+
+    /// Whether stdout takes ANSI colours.
+    pub(crate) fn color_stdout(&self) -> bool {
+        colored(self.shared.color_when, io::stdout().is_terminal() && !dumb())
     }
 
     /// Whether stderr is a terminal that can be redrawn.
@@ -116,6 +116,21 @@ impl Console {
     fn output(&self) -> MutexGuard<'_, Output> {
         // A holder that panicked left only display state behind.
         self.shared.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Whether to colour a stream that is a terminal or not.
+fn colored(when: ColorWhen, terminal: bool) -> bool {
+    match when {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto => {
+            terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
     }
 }
 

@@ -36,7 +36,13 @@ fn main() -> ExitCode {
     let console = Console::new(cli.global.quiet, cli.global.color);
     let (global, command) = (cli.global, cli.command);
     let run = || {
-        choose_precision(global.precision)?;
+        choose_precision(match (&command, global.precision) {
+            // Numbers to compare with those of another program.
+            (Command::Model(ModelCommand::Logits(_)), PrecisionChoice::Auto) => {
+                PrecisionChoice::F32
+            }
+            (_, choice) => choice,
+        })?;
         dispatch(command, &console)
     };
     match in_pool(run) {
@@ -78,7 +84,13 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Eval(args) => commands::eval::run(&args, console),
         Command::Model(ModelCommand::New(args)) => commands::model_new::run(&args, console),
         Command::Model(ModelCommand::Info(args)) => commands::model_info::run(&args, console),
+        Command::Model(ModelCommand::Check(args)) => commands::model_check::run(&args, console),
+        Command::Model(ModelCommand::Export(args)) => commands::model_export::run(&args, console),
+        Command::Model(ModelCommand::Logits(args)) => commands::model_logits::run(&args, console),
+        Command::Model(ModelCommand::Merge(args)) => commands::model_merge::run(&args, console),
         Command::Data(DataCommand::Generate(args)) => commands::data_generate::run(&args, console),
+        Command::Data(DataCommand::Preview(args)) => commands::data_preview::run(&args, console),
+        Command::Data(DataCommand::Check(args)) => commands::data_check::run(&args, console),
         Command::Doctor(args) => commands::doctor::run(&args, console),
     }
 }

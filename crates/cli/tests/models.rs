@@ -22,6 +22,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .current_dir(folder)
         .env("NO_COLOR", "1")
+        .env_remove("AFTERTHOUGHT_DATA")
         .output()
         .unwrap()
 }
@@ -189,11 +190,12 @@ fn eval_measures_what_data_generate_writes() {
         let eval = ["eval", "--model", "model", "--task", task];
         let items = format!("{task}-items.jsonl");
         let made = document(folder.path(), &[&eval[..], &sampling, &["--out", &items]].concat());
-        assert_eq!((&made["total"], &made["profile"]), (&12.into(), &"strict".into()));
-        let accuracy = &made["accuracy"];
+        assert_eq!((&made["items"], &made["samples"]), (&12.into(), &1.into()));
+        let score = &made["profiles"]["strict"];
+        let accuracy = &score["accuracy"];
         let ends = ["low", "estimate", "high"].map(|end| accuracy[end].as_f64().unwrap());
         assert!(ends[0] <= ends[1] && ends[1] <= ends[2] && ends[2] < 1.0);
-        assert!(made["standard_error"].as_f64().unwrap() >= 0.0);
+        assert!(score["standard_error"].as_f64().unwrap() >= 0.0);
 
         let data = format!("{task}.jsonl");
         let generate = ["data", "generate", "--task", task, "--split", "test", "--count", "12"];
@@ -201,17 +203,21 @@ fn eval_measures_what_data_generate_writes() {
         assert!(line.starts_with(&format!("{data}: 12 problems, ")), "{line}");
         let again = format!("{task}-again.jsonl");
         let read = [&eval[..], &sampling, &["--data", &data, "--out", &again]].concat();
-        assert_eq!(document(folder.path(), &read)["correct"], made["correct"]);
-        let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
-        assert_eq!(text(&items), text(&again));
-        for (index, line) in text(&items).lines().enumerate() {
+        assert_eq!(document(folder.path(), &read)["profiles"], made["profiles"]);
+        // The first line says where the problems come from.
+        let lines = |name: &str| -> Vec<String> {
+            let text = fs::read_to_string(folder.path().join(name)).unwrap();
+            text.lines().skip(1).map(str::to_owned).collect()
+        };
+        assert_eq!(lines(&items), lines(&again));
+        for (index, line) in lines(&items).iter().enumerate() {
             let item: Value = serde_json::from_str(line).unwrap();
             assert_eq!(item["index"], index);
             assert!(item["prompt"].as_str().unwrap().starts_with(task));
-            assert!(item["verdict"].is_string() && item["score"].is_number());
+            assert!(item["grades"]["d1"]["verdict"].is_string());
         }
-        let table = result(folder.path(), &[&eval[..], &sampling, &["--profile", "d1"]].concat());
-        assert!(table.contains("95 % interval") && table.contains("d1"), "{table}");
+        let table = result(folder.path(), &[&eval[..], &sampling].concat());
+        assert!(table.contains("95 % interval") && table.contains("flexible"), "{table}");
     }
 }
 
@@ -322,14 +328,22 @@ fn prompts_that_cannot_be_said_are_refused() {
 }
 
 #[test]
-fn an_autoregressive_model_is_described_but_not_decoded() {
+fn an_autoregressive_model_is_described_and_decoded() {
     let folder = tempfile::tempdir().unwrap();
     let new = ["model", "new", "--out", "ar", "--alphabet", "ab ", "--causal", "--tie-head"];
     result(folder.path(), &new);
     let info = document(folder.path(), &["model", "info", "ar"]);
     assert_eq!((&info["kind"], &info["parameters"]["head"]), (&"autoregressive".into(), &0.into()));
-    let error = refused(folder.path(), &["generate", "--model", "ar", "--prompt", "ab"], 2);
-    assert!(error.contains("not a masked-diffusion model"), "{error}");
+    let generate = ["generate", "--model", "ar", "--prompt", "ab", "--max-tokens", "6"];
+    let written = document(folder.path(), &[&generate[..], &["--temperature", "1"]].concat());
+    assert_eq!(written["sampling"]["kind"], "autoregressive");
+    let generation = &written["generations"][0];
+    let tokens = generation["tokens"].as_u64().unwrap();
+    let ended = u64::from(generation["finish"] == "eos");
+    assert!(ended == 1 || tokens == 6);
+    assert_eq!(generation["model_calls"], tokens + ended);
+    // The begin token and two letters, then every token but the last.
+    assert_eq!(generation["forward_tokens"], 3 + tokens + ended - 1);
 }
 
 #[test]

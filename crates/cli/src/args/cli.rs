@@ -39,7 +39,7 @@ pub(crate) struct GlobalArgs {
         help_heading = "Output"
     )]
     pub(crate) color: ColorWhen,
-    /// Precision of matrix products: auto takes bf16 where the processor multiplies it (AMX).
+    /// Precision of matrix products: auto takes bf16 where the processor multiplies it (AMX or AVX-512-BF16).
     #[arg(
         long,
         global = true,

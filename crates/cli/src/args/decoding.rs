@@ -1,39 +1,42 @@
-//! `generate` and `eval`: what decodes with a model.
+//! `generate`, and the sampling flags of all that decodes with a model.
 
 use std::path::PathBuf;
 
-use afterthought_tasks::{Profile, TaskName};
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::Split;
-use super::tasks::{profile_parser, task_parser};
-
 /// How completions are sampled. What is not given comes from the model's generation_config.json.
+/// Flags that belong to the other kind of model are refused.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SamplingArgs {
-    /// Tokens to generate for each prompt.
-    #[arg(long, value_name = "N")]
+    /// Tokens to generate for each prompt; a causal model may end earlier.
+    #[arg(long, visible_alias = "max-tokens", value_name = "N")]
     pub(crate) gen_length: Option<usize>,
-    /// Tokens decoded together, left to right; must divide the generation length.
+    /// Masked diffusion: tokens decoded together, left to right; must divide the generation length.
     #[arg(long, value_name = "N")]
     pub(crate) block_length: Option<usize>,
-    /// Denoising steps over all blocks; must be a multiple of the number of blocks.
+    /// Masked diffusion: denoising steps over all blocks; must be a multiple of the number of blocks.
     #[arg(long, value_name = "N")]
     pub(crate) steps: Option<usize>,
     /// Sampling temperature; 0 takes the most likely token.
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub(crate) temperature: Option<f64>,
-    /// Classifier-free guidance; 0 is off and twice as fast.
+    /// Causal: draw from this many of the most likely tokens only.
+    #[arg(long, value_name = "N")]
+    pub(crate) top_k: Option<usize>,
+    /// Causal: draw from the most likely tokens that together reach this probability only.
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    pub(crate) top_p: Option<f64>,
+    /// Masked diffusion: classifier-free guidance; 0 is off and twice as fast.
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub(crate) cfg_scale: Option<f64>,
-    /// Which predictions are kept at a step.
+    /// Masked diffusion: which predictions are kept at a step.
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) remasking: Option<Remasking>,
-    /// Commit every token at least this probable, so that easy text takes fewer steps.
+    /// Masked diffusion: commit every token at least this probable, so that easy text takes fewer steps.
     #[arg(long, value_name = "F", allow_negative_numbers = true, conflicts_with = "steps")]
     pub(crate) threshold: Option<f64>,
-    /// Commit as many tokens n as keep (n + 1)(1 - probability of the least sure) below this.
+    /// Masked diffusion: commit as many tokens n as keep (n + 1)(1 - probability of the least sure) below this.
     #[arg(
         long,
         value_name = "F",
@@ -41,9 +44,13 @@ pub(crate) struct SamplingArgs {
         conflicts_with_all = ["steps", "threshold"]
     )]
     pub(crate) factor: Option<f64>,
-    /// What a step recomputes; all but exact are faster and change what is written.
-    #[arg(long, value_enum, default_value_t = Cache::Exact, value_name = "MODE")]
-    pub(crate) cache: Cache,
+    /// Masked diffusion: what a step recomputes; all but exact are faster and change what is written
+    /// [default: exact].
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) cache: Option<Cache>,
+    /// Sequences decoded together; changes the speed and the memory, never the result.
+    #[arg(long, value_name = "N")]
+    pub(crate) batch: Option<usize>,
     /// Seed of the random streams.
     #[arg(long, default_value_t = 42, value_name = "N")]
     pub(crate) seed: u64,
@@ -82,40 +89,18 @@ pub(crate) struct GenerateArgs {
     /// A file of prompts, one JSON object with `prompt` a line.
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) prompts: Option<PathBuf>,
+    /// Ask in a conversation, through the model's chat template [default where it has one].
+    #[arg(long, conflicts_with = "raw", help_heading = "Conversation")]
+    pub(crate) chat: bool,
+    /// Give the prompt as it is, chat template or not.
+    #[arg(long, help_heading = "Conversation")]
+    pub(crate) raw: bool,
+    /// What the system turn says; asks in a conversation.
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw", help_heading = "Conversation")]
+    pub(crate) system: Option<String>,
     /// Show how the text emerges from the masks, step by step.
     #[arg(long)]
     pub(crate) show_steps: bool,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) sampling: SamplingArgs,
-}
-
-/// `eval`.
-#[derive(Debug, Args)]
-pub(crate) struct EvalArgs {
-    /// Model directory (config.json, safetensors, tokenizer.json).
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
-    /// The task to measure.
-    #[arg(long, value_name = "NAME", value_parser = task_parser())]
-    pub(crate) task: TaskName,
-    /// The task's data file; generated tasks (sudoku, countdown) need none.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: Option<PathBuf>,
-    /// Which part of a generated task to measure.
-    #[arg(long, value_enum, default_value_t = Split::Test, conflicts_with = "data")]
-    pub(crate) split: Split,
-    /// Measure the first N items only [default: all of FILE, 256 of a generated task].
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
-    /// How answers are read and judged.
-    #[arg(long, value_name = "NAME", value_parser = profile_parser(), default_value = "strict")]
-    pub(crate) profile: Profile,
-    /// Write one JSON line for each item: prompt, generation, answer, verdict.
-    #[arg(long, value_name = "FILE.jsonl")]
-    pub(crate) out: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long)]
     pub(crate) json: bool,

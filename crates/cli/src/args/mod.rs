@@ -3,13 +3,21 @@
 mod cli;
 mod data;
 mod decoding;
+mod eval;
 mod model;
 mod reproduce;
 mod tasks;
 
 pub(crate) use cli::{Cli, ColorWhen, Command, PrecisionChoice};
-pub(crate) use data::{DataCommand, DataGenerateArgs, DoctorArgs, GeneratedTask};
-pub(crate) use decoding::{Cache, EvalArgs, GenerateArgs, Remasking, SamplingArgs};
-pub(crate) use model::{ModelCommand, ModelInfoArgs, ModelNewArgs, ModelPreset};
+pub(crate) use data::{
+    DataCheckArgs, DataCommand, DataGenerateArgs, DataPreviewArgs, DoctorArgs, EncodingArgs,
+    GeneratedTask, OnBadRow, RowFormat,
+};
+pub(crate) use decoding::{Cache, GenerateArgs, Remasking, SamplingArgs};
+pub(crate) use eval::EvalArgs;
+pub(crate) use model::{
+    ModelCheckArgs, ModelCommand, ModelExportArgs, ModelInfoArgs, ModelLogitsArgs, ModelMergeArgs,
+    ModelNewArgs, ModelPreset, WeightType,
+};
 pub(crate) use reproduce::{Paper, ReproduceArgs, RunPreset};
 pub(crate) use tasks::{GradeArgs, Split};

@@ -11,6 +11,15 @@ pub(crate) enum ModelCommand {
     New(ModelNewArgs),
     /// Describe the model in a directory.
     Info(ModelInfoArgs),
+    /// Check every file of a model: headers, shapes, tokenizer, values.
+    Check(ModelCheckArgs),
+    /// Write a model as a new directory, in another type or in several files.
+    Export(ModelExportArgs),
+    /// Write a model's logits, to compare them with those of another program; in f32 unless
+    /// --precision says otherwise.
+    Logits(ModelLogitsArgs),
+    /// Merge a LoRA adapter into its base model.
+    Merge(ModelMergeArgs),
 }
 
 /// `model new`.
@@ -76,6 +85,27 @@ pub(crate) enum ModelPreset {
     Medium,
 }
 
+/// `model merge`.
+#[derive(Debug, Args)]
+pub(crate) struct ModelMergeArgs {
+    /// Directory of the base model.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// PEFT directory of the adapter.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: PathBuf,
+    /// The directory to create.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Type of the merged weights [default: as the base's are stored, rounded if that is half
+    /// precision].
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub(crate) dtype: Option<WeightType>,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `model info`.
 #[derive(Debug, Args)]
 pub(crate) struct ModelInfoArgs {
@@ -85,4 +115,97 @@ pub(crate) struct ModelInfoArgs {
     /// Print one JSON document.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `model check`.
+#[derive(Debug, Args)]
+pub(crate) struct ModelCheckArgs {
+    /// Model directory, or one of a Hugging Face cache.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `model export`.
+#[derive(Debug, Args)]
+pub(crate) struct ModelExportArgs {
+    /// Model directory, or one of a Hugging Face cache.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// The directory to create.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Type of the weights [default: as they are stored].
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub(crate) dtype: Option<WeightType>,
+    /// Most bytes of a weights file, such as 500MB or 5GB.
+    #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = bytes)]
+    pub(crate) shard_size: usize,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `model logits`.
+#[derive(Debug, Args)]
+pub(crate) struct ModelLogitsArgs {
+    /// Model directory, or one of a Hugging Face cache.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// A JSON list of lists of token ids; for an encoder-decoder an object with lists `ids` and
+    /// `decoder_ids`.
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) ids: PathBuf,
+    /// The safetensors file to write, with one f32 tensor `logits`, rows x longest row x vocabulary.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub(crate) out: PathBuf,
+}
+
+/// How weights are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightType {
+    /// Single precision.
+    F32,
+    /// Brain floating point.
+    Bf16,
+    /// Half precision.
+    F16,
+}
+
+/// `5GB`, `500MB`, `1GiB`, `4096`.
+fn bytes(text: &str) -> Result<usize, String> {
+    let digits =
+        text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_uppercase().as_str() {
+        "" | "B" => 1.0,
+        "KB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "KIB" => f64::from(1 << 10),
+        "MIB" => f64::from(1 << 20),
+        "GIB" => f64::from(1 << 30),
+        _ => return Err("expected a number with KB, MB, GB, KiB, MiB or GiB".to_owned()),
+    };
+    match number.parse::<f64>().map(|number| number * unit) {
+        Ok(bytes) if (1.0..=1e15).contains(&bytes) => Ok(bytes as usize),
+        _ => Err("expected a positive number of bytes".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(bytes("5GB"), Ok(5_000_000_000));
+        assert_eq!(bytes("1.5 MiB"), Ok(1_572_864));
+        assert_eq!(bytes("4096"), Ok(4096));
+        for wrong in ["", "GB", "0", "-1GB", "1e3", "5 apples", "nan"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -3,21 +3,26 @@
 use std::path::PathBuf;
 
 use afterthought_tasks::{Profile, TaskName};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 /// Names of the tasks, for the help; the tasks crate parses them.
 const TASKS: [&str; 4] = ["sudoku", "countdown", "gsm8k", "math"];
 /// Names of the profiles, for the help; the tasks crate parses them.
-const PROFILES: [&str; 2] = ["d1", "strict"];
+const PROFILES: [&str; 3] = ["d1", "strict", "flexible"];
 
-/// Task names.
+/// Task names and their aliases.
 pub(super) fn task_parser() -> impl TypedValueParser<Value = TaskName> {
-    PossibleValuesParser::new(TASKS).try_map(|name| name.parse::<TaskName>())
+    let with_aliases = |name: &'static str| {
+        let of = |task: &TaskName| task.to_string() == name;
+        let aliases = TaskName::ALIASES.iter().filter(move |(_, task)| of(task));
+        PossibleValue::new(name).aliases(aliases.map(|(alias, _)| *alias))
+    };
+    PossibleValuesParser::new(TASKS.map(with_aliases)).try_map(|name| name.parse::<TaskName>())
 }
 
 /// Profile names.
-pub(super) fn profile_parser() -> impl TypedValueParser<Value = Profile> {
+fn profile_parser() -> impl TypedValueParser<Value = Profile> {
     PossibleValuesParser::new(PROFILES).try_map(|name| name.parse::<Profile>())
 }
 

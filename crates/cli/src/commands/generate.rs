@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use afterthought_sampling::diffusion::StepEvent;
-use afterthought_text::Records;
+use afterthought_sampling::autoregressive::Prompt;
+use afterthought_text::{BadRows, Content, Dataset};
 use anyhow::Context;
 use serde::Serialize;
 
 use crate::args::GenerateArgs;
-use crate::commands::decode::{Decoded, decode};
-use crate::commands::loaded::Loaded;
+use crate::commands::decode::{Decoded, Engine, Finish, Progressed};
+use crate::commands::decoding_plan::{DecodingPlan, Settings};
+use crate::commands::loaded::{Asked, Loaded};
 use crate::commands::missing::require_file;
-use crate::commands::sampling_flags::{Settings, check_prompts, resolve};
 use crate::commands::steps_view::StepsView;
 use crate::console::{Console, print_json, print_text, printable};
 use crate::exit::UsageError;
@@ -25,8 +25,8 @@ pub(crate) fn run(args: &GenerateArgs, console: &Console) -> anyhow::Result<()> 
         (None, None) => Vec::new(),
     };
     let loaded = Loaded::open(&args.model)?;
-    let mut params = resolve(&args.sampling, &loaded)?;
-    let format = loaded.format()?;
+    let mut plan = DecodingPlan::resolve(&args.sampling, &loaded)?;
+    let format = loaded.format_with(&asked(args))?;
     let name = |index: usize| match &args.prompts {
         Some(path) => format!("{}: prompt {}", path.display(), index + 1),
         None => "the prompt".to_owned(),
@@ -34,29 +34,33 @@ pub(crate) fn run(args: &GenerateArgs, console: &Console) -> anyhow::Result<()> 
     let prompts = (texts.iter().enumerate())
         .map(|(index, text)| loaded.encode(&format, text, &name(index)))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    check_prompts(&params, &loaded, &prompts, &name)?;
+    plan.fit(&loaded, &prompts, &name)?;
 
     let seed = args.sampling.seed;
-    let settings = Settings::new(&params, seed);
+    let settings = plan.settings(seed);
     console.note(&format!("sampling {}", settings.line()));
+    let samples: Vec<[u64; 1]> = (0..prompts.len() as u64).map(|index| [index]).collect();
+    let asked: Vec<Prompt<'_>> = (prompts.iter().zip(&samples))
+        .map(|(tokens, samples)| Prompt { tokens, samples })
+        .collect();
     let decoded = if args.show_steps {
-        // One after the other, so that each can be watched from its beginning to its end.
-        params.max_rows = 1;
-        let mut view = StepsView::new(console, &loaded.tokenizer, &params, texts.len())?;
-        decode(&loaded, &prompts, &params, seed, &mut |event| {
-            view.show(event);
+        let mut view = steps_view(&mut plan, &loaded, console, texts.len())?;
+        Engine::new(&loaded, &plan, &[])?.decode(&asked, seed, &mut |event| {
+            if let Progressed::Denoised(step) = event {
+                view.show(step);
+            }
         })?
     } else {
-        let progress =
-            Progress::single(console, "tokens", (texts.len() * params.gen_length) as u64);
-        let decoded = decode(&loaded, &prompts, &params, seed, &mut |event| {
-            progress.inc(committed(event));
+        let total = texts.len() * plan.max_tokens();
+        let progress = Progress::single(console, "tokens", total as u64);
+        let decoded = Engine::new(&loaded, &plan, &[])?.decode(&asked, seed, &mut |event| {
+            progress.inc(event.tokens());
         })?;
         progress.finish();
         decoded
     };
     let generations = (texts.into_iter().zip(&decoded))
-        .map(|(prompt, decoded)| Generation::new(prompt, decoded, &format))
+        .map(|(prompt, decoded)| Generation::new(prompt, decoded, &loaded))
         .collect::<anyhow::Result<Vec<_>>>()?;
     if args.json {
         return print_json(&Document { sampling: settings, generations });
@@ -67,17 +71,52 @@ pub(crate) fn run(args: &GenerateArgs, console: &Console) -> anyhow::Result<()> 
     })?)
 }
 
-/// Tokens that a step committed over all rows.
-pub(crate) fn committed(event: &StepEvent<'_>) -> u64 {
-    event.rows.iter().map(|row| row.committed.len() as u64).sum()
+/// The view of `--show-steps`, for which prompts are decoded one after the other, so that each can be
+/// watched from its beginning to its end.
+fn steps_view<'a>(
+    plan: &mut DecodingPlan,
+    loaded: &'a Loaded,
+    console: &Console,
+    rows: usize,
+) -> anyhow::Result<StepsView<'a>> {
+    match plan {
+        DecodingPlan::Diffusion(params) => {
+            params.max_rows = 1;
+            Ok(StepsView::new(console, &loaded.tokenizer, params, rows)?)
+        }
+        DecodingPlan::Autoregressive(_) => {
+            let message = format!(
+                "--show-steps shows denoising steps; {} is autoregressive and has none",
+                loaded.directory.display()
+            );
+            Err(UsageError::new(message).hint("leave it out").into())
+        }
+    }
+}
+
+fn asked(args: &GenerateArgs) -> Asked {
+    match (args.raw, &args.system) {
+        (true, _) => Asked::Raw,
+        (false, system @ Some(_)) => Asked::InChat { system: system.clone() },
+        (false, None) if args.chat => Asked::InChat { system: None },
+        (false, None) => Asked::AsTrained,
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<String>> {
     require_file(path)?;
-    let prompts = Records::open(path)?
-        .map(|record| Ok(record?.prompt))
-        .collect::<Result<Vec<_>, afterthought_text::Error>>()
+    let rows = Dataset::open(path, BadRows::Refuse)
         .context("each line of a prompts file is a JSON object with `prompt`")?;
+    let prompts = (rows.records.into_iter())
+        .map(|(line, record)| match record.content {
+            Content::Prompt(prompt) | Content::Completion { prompt, .. } => Ok(prompt),
+            Content::Messages(_) => {
+                let message = format!("{}:{line}: the row has no `prompt`", path.display());
+                Err(UsageError::new(message)
+                    .hint("each line of a prompts file is a JSON object with `prompt`"))
+            }
+        })
+        .collect::<Result<Vec<_>, UsageError>>()?;
     if prompts.is_empty() {
         return Err(UsageError::new(format!("{} holds no prompts", path.display())).into());
     }
@@ -98,6 +137,7 @@ struct Generation {
     completion: String,
     /// Tokens of the completion.
     tokens: usize,
+    finish: Finish,
     model_calls: usize,
     forward_tokens: usize,
     /// From the start of the command's decoding to the end of this completion.
@@ -105,19 +145,14 @@ struct Generation {
 }
 
 impl Generation {
-    fn new(
-        prompt: String,
-        decoded: &Decoded,
-        format: &afterthought_training::PromptFormat,
-    ) -> anyhow::Result<Self> {
-        let rollout = &decoded.rollout;
-        let ids = rollout.completion.iter();
+    fn new(prompt: String, decoded: &Decoded, loaded: &Loaded) -> anyhow::Result<Self> {
         Ok(Self {
             prompt,
-            completion: format.completion(rollout)?,
-            tokens: ids.take_while(|id| **id != format.eos).count(),
-            model_calls: rollout.model_calls,
-            forward_tokens: rollout.forward_tokens,
+            completion: loaded.tokenizer.decode(&decoded.tokens, false)?,
+            tokens: decoded.tokens.len(),
+            finish: decoded.finish,
+            model_calls: decoded.model_calls,
+            forward_tokens: decoded.forward_tokens,
             seconds: decoded.seconds,
         })
     }

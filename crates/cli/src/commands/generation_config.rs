@@ -11,8 +11,8 @@ use crate::durable::read_if_there;
 /// The file's name in a model directory.
 const NAME: &str = "generation_config.json";
 
-/// The keys of the file that masked-diffusion decoding uses. Others, such as those that Hugging
-/// Face writes, belong to other decoders and stay unread.
+/// The keys of the file that decoding uses: the first six are masked diffusion's, the others causal
+/// models', named as Hugging Face does; `temperature` is both's. Other keys stay unread.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GenerationConfig {
     /// Tokens of a completion.
@@ -33,6 +33,38 @@ pub(crate) struct GenerationConfig {
     /// Which predictions a step keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) remasking: Option<RemaskingName>,
+    /// Whether tokens are drawn; without it the most likely one is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) do_sample: Option<bool>,
+    /// Most tokens of a completion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_new_tokens: Option<usize>,
+    /// Most likely tokens to draw from; 0 is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) top_k: Option<usize>,
+    /// Probability of the tokens to draw from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) top_p: Option<f64>,
+    /// What ends a completion, beside the token of config.json.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) eos_token_id: Option<OneOrMany>,
+}
+
+/// An id or a list of ids.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum OneOrMany {
+    One(u32),
+    Many(Vec<u32>),
+}
+
+impl OneOrMany {
+    pub(crate) fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::One(id) => std::slice::from_ref(id),
+            Self::Many(ids) => ids,
+        }
+    }
 }
 
 /// The names that LLaDA's sampler gives to remasking rules.
@@ -94,9 +126,12 @@ mod tests {
         assert!(!text.contains("steps") && text.contains("\"low_confidence\""));
         assert_eq!(GenerationConfig::read(folder.path()).unwrap(), config);
 
-        let foreign = r#"{"transformers_version": "4.46.2", "do_sample": true, "steps": 16}"#;
+        let foreign = r#"{"transformers_version": "4.46.2", "do_sample": true, "steps": 16,
+                          "top_p": null, "eos_token_id": [2, 5]}"#;
         fs::write(path_in(folder.path()), foreign).unwrap();
-        assert_eq!(GenerationConfig::read(folder.path()).unwrap().steps, Some(16));
+        let read = GenerationConfig::read(folder.path()).unwrap();
+        assert_eq!((read.steps, read.do_sample, read.top_p), (Some(16), Some(true), None));
+        assert_eq!(read.eos_token_id.unwrap().as_slice(), [2, 5]);
         fs::write(path_in(folder.path()), r#"{"steps": "many"}"#).unwrap();
         let error = GenerationConfig::read(folder.path()).unwrap_err();
         assert!(error.to_string().contains("generation_config.json"));

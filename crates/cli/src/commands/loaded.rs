@@ -1,11 +1,13 @@
-//! A model directory, opened: decoder, tokenizer and what they must agree on.
+//! A model directory, opened: settings, weights, tokenizer and what they must agree on.
 
 use std::path::{Path, PathBuf};
 
-use afterthought_models::{Decoder, hub};
+use afterthought_models::hub::{self, Checkpoint, StoredType};
+use afterthought_models::inference::InferenceModel;
+use afterthought_models::{Decoder, DecoderConfig, Error as ModelError};
 use afterthought_tasks::PromptStyle;
-use afterthought_text::{Error as TextError, Tokenizer};
-use afterthought_training::PromptFormat;
+use afterthought_text::{ChatTemplate, Encoder, Error as TextError, Tokenizer};
+use afterthought_training::{ChatFormat, PromptFormat};
 use anyhow::Context;
 use burn::tensor::Device;
 use serde_json::Value;
@@ -13,42 +15,87 @@ use serde_json::Value;
 use crate::commands::missing::{nearest, require_directory};
 use crate::exit::{UsageError, hinted};
 
-/// Everything that a model directory must hold.
-const FILES: [&str; 3] = ["config.json", "model.safetensors", "tokenizer.json"];
+/// What every model directory holds beside its weights.
+const FILES: [&str; 2] = ["config.json", "tokenizer.json"];
 
-/// A model that is ready to be asked.
+/// How a model is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// In a conversation if it has a chat template, else with the prompt as it is.
+    AsTrained,
+    /// In a conversation.
+    InChat {
+        /// What the system turn says, if there is to be one.
+        system: Option<String>,
+    },
+    /// With the prompt as it is.
+    Raw,
+}
+
+/// A model whose files have been checked. Its weights are read when a network is asked for.
 pub(crate) struct Loaded {
-    /// Where it came from.
+    /// Where it came from: the snapshot, if it is in a Hugging Face cache.
     pub(crate) directory: PathBuf,
-    /// The network.
-    pub(crate) decoder: Decoder,
+    /// Its settings.
+    pub(crate) config: DecoderConfig,
+    /// Its weights.
+    pub(crate) checkpoint: Checkpoint,
     /// Its tokenizer.
     pub(crate) tokenizer: Tokenizer,
 }
 
 impl Loaded {
-    /// Opens a model directory on the CPU.
+    /// Opens a model directory, or that of a model in a Hugging Face cache.
     ///
     /// # Errors
     /// A usage error where the directory or one of its files is missing; a failure where a file is
     /// not what it should be or the tokenizer has ids that the model lacks.
     pub(crate) fn open(directory: &Path) -> anyhow::Result<Self> {
         require_directory(directory)?;
+        let directory = hub::model_directory(directory)?;
         if let Some(file) = FILES.iter().find(|file| !directory.join(file).is_file()) {
-            return Err(incomplete(directory, file).into());
+            return Err(incomplete(&directory, file).into());
         }
-        let decoder = hub::load(directory, &Device::flex())?;
+        let (config, checkpoint) = hub::open(&directory).map_err(|error| match error {
+            ModelError::Io { path, .. } if path.ends_with(hub::WEIGHTS) && !path.exists() => {
+                incomplete(&directory, hub::WEIGHTS).into()
+            }
+            other => anyhow::Error::new(other),
+        })?;
         let tokenizer = Tokenizer::from_file(directory.join("tokenizer.json"))?;
-        let loaded = Self { directory: directory.to_owned(), decoder, tokenizer };
+        let loaded = Self { directory, config, checkpoint, tokenizer };
         loaded.check_ids().map_err(|error| {
             hinted(error, "tokenizer.json and config.json belong to different models")
         })?;
         Ok(loaded)
     }
 
+    /// The network in f32, as training needs it.
+    ///
+    /// # Errors
+    /// The weights cannot be read.
+    pub(crate) fn decoder(&self) -> anyhow::Result<Decoder> {
+        Ok(hub::decoder(self.config.clone(), &self.checkpoint, &Device::flex())?)
+    }
+
+    /// The network packed for decoding, straight from the files.
+    ///
+    /// # Errors
+    /// The weights cannot be read.
+    pub(crate) fn inference(&self) -> anyhow::Result<InferenceModel> {
+        Ok(hub::inference_model(self.config.clone(), &self.checkpoint)?)
+    }
+
+    /// Whether the weights are stored in half precision, so that a copy in f32 would take twice the
+    /// memory of the files.
+    pub(crate) fn half_precision(&self) -> bool {
+        let tensors = self.checkpoint.files().iter().flat_map(|file| file.tensors());
+        tensors.into_iter().any(|tensor| tensor.dtype != StoredType::F32)
+    }
+
     /// The model's special tokens by role: (role, id), as config.json names them.
     pub(crate) fn special_ids(&self) -> [(&'static str, Option<u32>); 4] {
-        let config = self.decoder.config();
+        let config = &self.config;
         [
             ("bos", config.bos_token_id),
             ("eos", config.eos_token_id),
@@ -60,7 +107,7 @@ impl Loaded {
     /// The embedding rows that no token belongs to: models often have more rows than tokens.
     pub(crate) fn unused_ids(&self) -> Vec<u32> {
         // Ids are 32 bits wide, and so are the vocabulary sizes that a model accepts.
-        (0..self.decoder.config().vocab_size as u32)
+        (0..self.config.vocab_size as u32)
             .filter(|id| self.tokenizer.id_to_token(*id).is_err())
             .collect()
     }
@@ -80,23 +127,75 @@ impl Loaded {
         }
     }
 
-    /// How text becomes tokens and back.
+    /// How text becomes tokens and back: in a conversation if the model has a chat template.
     ///
     /// # Errors
-    /// The model has no end-of-sequence token.
+    /// The model has no end-of-sequence token, or its chat template is broken.
     pub(crate) fn format(&self) -> anyhow::Result<PromptFormat> {
-        let config = self.decoder.config();
-        let eos = config.eos_token_id.with_context(|| {
+        self.format_with(&Asked::AsTrained)
+    }
+
+    /// [`Self::format`] for a request that says how the model is asked.
+    ///
+    /// # Errors
+    /// Also a usage error for a conversation without chat template.
+    pub(crate) fn format_with(&self, asked: &Asked) -> anyhow::Result<PromptFormat> {
+        let (config, eos) = (&self.config, self.eos()?);
+        let encoder = Encoder::raw(&self.directory, self.tokenizer.clone())?;
+        let style = self.prompt_style();
+        let (template, system) = match asked {
+            Asked::Raw => (None, None),
+            Asked::AsTrained => (ChatTemplate::find(&self.directory)?, None),
+            Asked::InChat { system } => (Some(self.template()?), system.clone()),
+        };
+        let chat = |template| {
+            ChatFormat::new(encoder.clone().with_template(Some(template)).with_system(system))
+        };
+        let chat = template.map(chat).transpose()?;
+        // Where the tokenizer's own files say whether a text begins with BOS, they know better than
+        // config.json, which names the token whether it is used or not.
+        let bos = match self.directory.join("tokenizer_config.json").is_file() {
+            true => encoder.bos_and_eos().0,
+            false => config.bos_token_id,
+        };
+        Ok(PromptFormat { tokenizer: self.tokenizer.clone(), bos, eos, style, chat })
+    }
+
+    /// The token that ends completions.
+    ///
+    /// # Errors
+    /// config.json names none.
+    pub(crate) fn eos(&self) -> anyhow::Result<u32> {
+        self.config.eos_token_id.with_context(|| {
             format!(
                 "{} names no eos_token_id, so that completions could not end",
                 self.directory.join("config.json").display()
             )
-        })?;
-        Ok(PromptFormat {
-            tokenizer: self.tokenizer.clone(),
-            bos: config.bos_token_id,
-            eos,
-            style: self.prompt_style(),
+        })
+    }
+
+    /// Every token that ends completions: [`Self::eos`] first, the others that config.json names, and
+    /// the one that ends the assistant's turns if the model has a chat template.
+    ///
+    /// # Errors
+    /// Those of [`Self::format`].
+    pub(crate) fn ends(&self) -> anyhow::Result<Vec<u32>> {
+        let mut ends = vec![self.eos()?];
+        let others = self.config.other_eos_token_ids.iter().copied();
+        for id in others.chain(self.format()?.end_of_turn()) {
+            if !ends.contains(&id) {
+                ends.push(id);
+            }
+        }
+        Ok(ends)
+    }
+
+    fn template(&self) -> anyhow::Result<ChatTemplate> {
+        ChatTemplate::find(&self.directory)?.ok_or_else(|| {
+            let message = format!("{} has no chat template", self.directory.display());
+            UsageError::new(message)
+                .hint("put a chat_template.jinja beside its tokenizer.json, or use --raw")
+                .into()
         })
     }
 
@@ -121,8 +220,8 @@ impl Loaded {
     }
 
     fn known_words(&self, word: &str) -> String {
-        let tokens = (0..self.decoder.config().vocab_size as u32)
-            .filter_map(|id| self.tokenizer.id_to_token(id).ok());
+        let tokens =
+            (0..self.config.vocab_size as u32).filter_map(|id| self.tokenizer.id_to_token(id).ok());
         match nearest(word, tokens) {
             Some(near) => format!("did you mean {near:?}? words are separated by spaces"),
             None => format!(
@@ -133,7 +232,7 @@ impl Loaded {
     }
 
     fn check_ids(&self) -> anyhow::Result<()> {
-        let (tokens, rows) = (self.tokenizer.vocab_size(), self.decoder.config().vocab_size);
+        let (tokens, rows) = (self.tokenizer.vocab_size(), self.config.vocab_size);
         anyhow::ensure!(
             tokens <= rows,
             "{}: the tokenizer has {tokens} tokens, the model {rows}",
@@ -151,10 +250,10 @@ impl Loaded {
 }
 
 fn incomplete(directory: &Path, file: &str) -> UsageError {
-    let sharded = directory.join("model.safetensors.index.json").is_file();
-    let error = UsageError::new(format!("{} has no {file}", directory.display()));
-    if file == "model.safetensors" && sharded {
-        return error.hint("its weights are sharded; put them into a single model.safetensors");
-    }
-    error.hint(format!("a model directory holds {}", FILES.join(", ")))
+    let [config, tokenizer] = FILES;
+    UsageError::new(format!("{} has no {file}", directory.display())).hint(format!(
+        "a model directory holds {config}, {tokenizer} and {} or {}",
+        hub::WEIGHTS,
+        hub::INDEX
+    ))
 }

@@ -1,9 +1,14 @@
 //! One file for each command, and what several commands share.
 
+pub(crate) mod autoregressive_flags;
 pub(crate) mod canvas_lines;
+pub(crate) mod data_check;
 pub(crate) mod data_generate;
+pub(crate) mod data_preview;
 pub(crate) mod decode;
+pub(crate) mod decoding_plan;
 pub(crate) mod doctor;
+pub(crate) mod encoding;
 pub(crate) mod eval;
 pub(crate) mod generate;
 pub(crate) mod generated;
@@ -11,10 +16,17 @@ pub(crate) mod generation_config;
 pub(crate) mod grade;
 pub(crate) mod loaded;
 pub(crate) mod missing;
+pub(crate) mod model_check;
+pub(crate) mod model_export;
 pub(crate) mod model_info;
+pub(crate) mod model_logits;
+pub(crate) mod model_merge;
 pub(crate) mod model_new;
 pub(crate) mod new_file;
 pub(crate) mod reproduce;
+pub(crate) mod row_tokens;
 pub(crate) mod sampling_flags;
 pub(crate) mod self_test;
+pub(crate) mod seq2seq_info;
 pub(crate) mod steps_view;
+pub(crate) mod token_view;

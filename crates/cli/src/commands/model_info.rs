@@ -1,15 +1,24 @@
 //! `afterthought model info`: what a model directory holds.
 
-use afterthought_models::{DecoderConfig, Parameter, ParameterVisitor};
+use std::collections::BTreeSet;
+
+use afterthought_models::hub;
+use afterthought_models::{DecoderConfig, NamedShape, RopeScaling};
 use serde::Serialize;
 
 use crate::args::ModelInfoArgs;
 use crate::commands::generation_config::GenerationConfig;
 use crate::commands::loaded::Loaded;
+use crate::commands::missing::require_directory;
+use crate::commands::seq2seq_info;
 use crate::console::{Console, print_json, print_text, printable, table};
 
 /// Opens the model, which checks it, and describes it.
 pub(crate) fn run(args: &ModelInfoArgs, _console: &Console) -> anyhow::Result<()> {
+    require_directory(&args.model)?;
+    if hub::is_encoder_decoder(&args.model)? {
+        return seq2seq_info::run(args);
+    }
     let loaded = Loaded::open(&args.model)?;
     let info = Info::new(&loaded)?;
     match args.json {
@@ -26,6 +35,7 @@ struct Info {
     kind: &'static str,
     config: Config,
     parameters: Parts,
+    weights: Weights,
     tokenizer: TokenizerInfo,
     special_tokens: Vec<Special>,
     generation: GenerationConfig,
@@ -33,6 +43,7 @@ struct Info {
 
 #[derive(Serialize)]
 struct Config {
+    model_type: &'static str,
     vocab_size: usize,
     hidden_size: usize,
     intermediate_size: usize,
@@ -41,11 +52,39 @@ struct Config {
     num_key_value_heads: usize,
     head_dim: usize,
     max_position_embeddings: usize,
+    /// With the rotary frequencies stretched as the configuration says.
+    max_positions: usize,
     rope_theta: f64,
+    rope_type: &'static str,
+    /// Positions that a token of a layer with a window sees.
+    sliding_window: Option<usize>,
     tie_word_embeddings: bool,
     attention_bias: bool,
     qk_norm: bool,
     causal: bool,
+    shifted_logits: bool,
+}
+
+/// The files.
+#[derive(Serialize)]
+struct Weights {
+    files: usize,
+    bytes: usize,
+    /// `F32`, `BF16`, `F16`.
+    types: Vec<&'static str>,
+}
+
+impl Weights {
+    fn new(loaded: &Loaded) -> Self {
+        let files = loaded.checkpoint.files();
+        let types = files.iter().flat_map(|file| file.tensors()).map(|tensor| tensor.dtype.name());
+        let types: BTreeSet<&str> = types.collect();
+        Self {
+            files: files.len(),
+            bytes: loaded.checkpoint.bytes(),
+            types: types.into_iter().collect(),
+        }
+    }
 }
 
 /// Weights by what they are for.
@@ -75,10 +114,9 @@ struct Special {
     token: String,
 }
 
-impl ParameterVisitor for Parts {
-    fn visit<const D: usize>(&mut self, parameter: &mut Parameter<D>) {
-        let count: usize = parameter.value.dims().iter().product();
-        let name = parameter.name.as_str();
+impl Parts {
+    fn add(&mut self, (name, shape): &NamedShape) {
+        let count: usize = shape.iter().product();
         let part = if name.contains("embed_tokens") {
             &mut self.embedding
         } else if name.starts_with("lm_head") {
@@ -98,6 +136,7 @@ impl ParameterVisitor for Parts {
 impl Config {
     fn new(config: &DecoderConfig) -> Self {
         Self {
+            model_type: config.family.model_type(),
             vocab_size: config.vocab_size,
             hidden_size: config.hidden_size,
             intermediate_size: config.intermediate_size,
@@ -106,11 +145,21 @@ impl Config {
             num_key_value_heads: config.num_key_value_heads,
             head_dim: config.head_dim,
             max_position_embeddings: config.max_position_embeddings,
+            max_positions: config.max_positions(),
             rope_theta: config.rope_theta,
+            rope_type: match config.rope_scaling {
+                RopeScaling::None => "default",
+                RopeScaling::Linear { .. } => "linear",
+                RopeScaling::Dynamic { .. } => "dynamic",
+                RopeScaling::Llama3(_) => "llama3",
+                RopeScaling::Yarn(_) => "yarn",
+            },
+            sliding_window: config.sliding_window.as_ref().map(|window| window.width),
             tie_word_embeddings: config.tie_word_embeddings,
             attention_bias: config.attention_bias,
             qk_norm: config.qk_norm,
             causal: config.causal,
+            shifted_logits: config.shifted_logits,
         }
     }
 
@@ -131,6 +180,9 @@ impl Config {
             (self.qk_norm, "query/key norms"),
             (self.attention_bias, "query/key/value biases"),
             (self.tie_word_embeddings, "tied head"),
+            (self.sliding_window.is_some(), "sliding window"),
+            (self.rope_type != "default", "stretched positions"),
+            (self.shifted_logits, "shifted logits"),
         ];
         let chosen: Vec<&str> = options.iter().filter(|o| o.0).map(|o| o.1).collect();
         match chosen.is_empty() {
@@ -142,9 +194,9 @@ impl Config {
 
 impl Info {
     fn new(loaded: &Loaded) -> anyhow::Result<Self> {
-        let config = loaded.decoder.config();
+        let config = &loaded.config;
         let mut parts = Parts::default();
-        loaded.decoder.clone().visit(&mut parts);
+        config.tensors().iter().for_each(|tensor| parts.add(tensor));
         let special_tokens = (loaded.special_ids().into_iter())
             .filter_map(|(role, id)| Some((role, id?)))
             .map(|(role, id)| {
@@ -161,6 +213,7 @@ impl Info {
             },
             config: Config::new(config),
             parameters: parts,
+            weights: Weights::new(loaded),
             tokenizer: TokenizerInfo {
                 tokens: loaded.tokenizer.vocab_size(),
                 unused_rows: loaded.unused_ids().len(),
@@ -179,7 +232,11 @@ impl Info {
         fact("kind", self.kind.to_owned());
         fact("shape", self.config.shape());
         fact("options", self.config.options());
-        fact("positions", self.config.max_position_embeddings.to_string());
+        fact("family", self.config.model_type.to_owned());
+        fact("positions", self.config.max_positions.to_string());
+        let Weights { files, bytes, types } = &self.weights;
+        let (types, megabytes) = (types.join(" and "), *bytes as f64 / 1e6);
+        fact("weights", format!("{types}, {files} file(s), {megabytes:.1} MB"));
         let tokens = match self.tokenizer.unused_rows {
             0 => self.tokenizer.tokens.to_string(),
             unused => format!("{} ({unused} rows unused)", self.tokenizer.tokens),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use afterthought_models::family::Family;
 use afterthought_models::{Decoder, DecoderConfig, Error as ModelError, hub};
 use afterthought_text::{SpecialTokens, Tokenizer, char_level, word_level};
 use anyhow::Context;
@@ -87,6 +88,7 @@ fn config(args: &ModelNewArgs, tokenizer: &Tokenizer) -> Result<DecoderConfig, U
         false => Some(required(tokenizer, "mask", &MASK)?),
     };
     Ok(DecoderConfig {
+        family: Family::with(args.qk_norm, args.qkv_bias),
         vocab_size: tokenizer.vocab_size(),
         hidden_size: hidden,
         intermediate_size: args.intermediate.unwrap_or(intermediate),
@@ -107,6 +109,7 @@ fn config(args: &ModelNewArgs, tokenizer: &Tokenizer) -> Result<DecoderConfig, U
         bos_token_id: find(tokenizer, &BOS),
         eos_token_id: Some(required(tokenizer, "end-of-sequence", &EOS)?),
         pad_token_id: find(tokenizer, &PAD),
+        ..DecoderConfig::default()
     })
 }
 

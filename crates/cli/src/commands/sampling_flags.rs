@@ -1,4 +1,5 @@
-//! From flags, generation_config.json and the model's own numbers to sampling parameters.
+//! From flags, generation_config.json and the model's own numbers to parameters of masked-diffusion
+//! sampling.
 
 use afterthought_sampling::diffusion::{
     CacheMode, CommitRule, DiffusionParams, ParamsError, Remasking,
@@ -19,26 +20,20 @@ const ROWS: usize = 256;
 /// Most logits that a forward pass may return: 256 MiB.
 const LOGITS: usize = 1 << 26;
 
-/// The parameters for a model.
+/// The parameters for a masked-diffusion model.
 ///
 /// # Errors
-/// A usage error for a model that is not a masked-diffusion model and for parameters that do not
-/// fit together; a failure for a malformed generation_config.json.
-pub(crate) fn resolve(args: &SamplingArgs, loaded: &Loaded) -> anyhow::Result<DiffusionParams> {
-    let config = loaded.decoder.config();
-    let Some(mask_id) = config.mask_token_id.filter(|_| !config.causal) else {
-        let message = format!(
-            "{} is not a masked-diffusion model: its config.json has {}",
-            loaded.directory.display(),
-            if config.causal { "\"is_causal\": true" } else { "no mask_token_id" }
-        );
-        return Err(UsageError::new(message)
-            .hint("this command decodes masked-diffusion models: bidirectional attention and a mask token")
-            .into());
-    };
-    let eos_id = loaded.format()?.eos;
-    let file = GenerationConfig::read(&loaded.directory)?;
-    let (gen_length, block_length, steps) = lengths(args, &file);
+/// A usage error for parameters that do not fit together.
+pub(crate) fn diffusion_params(
+    args: &SamplingArgs,
+    file: &GenerationConfig,
+    loaded: &Loaded,
+    mask_id: u32,
+) -> anyhow::Result<DiffusionParams> {
+    let config = &loaded.config;
+    let eos_id = loaded.eos()?;
+    let (gen_length, block_length, steps) = lengths(args, file);
+    let rows = (LOGITS / config.vocab_size / block_length.max(1)).clamp(1, ROWS);
     let params = DiffusionParams {
         block_length,
         commit: match (args.threshold, args.factor) {
@@ -47,62 +42,40 @@ pub(crate) fn resolve(args: &SamplingArgs, loaded: &Loaded) -> anyhow::Result<Di
             _ => CommitRule::Schedule { steps },
         },
         cache: match args.cache {
-            Cache::Exact => CacheMode::Exact,
-            Cache::Prefix => CacheMode::PrefixCache,
-            Cache::Dual => CacheMode::DualCache,
+            None | Some(Cache::Exact) => CacheMode::Exact,
+            Some(Cache::Prefix) => CacheMode::PrefixCache,
+            Some(Cache::Dual) => CacheMode::DualCache,
         },
         temperature: args.temperature.or(file.temperature).unwrap_or(0.0),
         cfg_scale: args.cfg_scale.or(file.cfg_scale).unwrap_or(0.0) as f32,
         remasking: remasking(args.remasking, file.remasking),
         suppress: loaded.unused_ids(),
         stop_after_eos: true,
-        max_rows: (LOGITS / config.vocab_size / block_length.max(1)).clamp(1, ROWS),
+        max_rows: args.batch.unwrap_or(rows),
         ..DiffusionParams::new(gen_length, mask_id, eos_id, config.pad_token_id.unwrap_or(eos_id))
     };
     params.validate(&[], config.vocab_size).map_err(usage)?;
     Ok(params)
 }
 
-/// Checks prompts against the parameters and the model's positions; `names[i]` says which prompt
-/// is meant.
+/// Checks what the lengths of prompts do not show.
 ///
 /// # Errors
-/// A usage error that names the first prompt that does not fit.
-pub(crate) fn check_prompts(
+/// A usage error that names the first prompt with a mask token.
+pub(crate) fn check_diffusion(
     params: &DiffusionParams,
     loaded: &Loaded,
     prompts: &[Vec<u32>],
     name: &dyn Fn(usize) -> String,
 ) -> anyhow::Result<()> {
-    let config = loaded.decoder.config();
-    for (index, prompt) in prompts.iter().enumerate() {
-        let at = |error: UsageError| anyhow::Error::new(error);
-        if prompt.contains(&params.mask_id) {
-            let message = format!(
-                "{} contains the mask token, which stands for what is to be written",
-                name(index)
-            );
-            return Err(at(UsageError::new(message).hint("leave it out")));
-        }
-        if prompt.is_empty() {
-            return Err(at(UsageError::new(format!("{} is empty", name(index)))
-                .hint("this model has no begin-of-sequence token to start from")));
-        }
-        let total = prompt.len() + params.gen_length;
-        if total > config.max_position_embeddings {
-            let message = format!(
-                "{} has {} tokens: with {} to generate that is {total}, the model has {} positions",
-                name(index),
-                prompt.len(),
-                params.gen_length,
-                config.max_position_embeddings
-            );
-            return Err(at(
-                UsageError::new(message).hint("lower --gen-length or shorten the prompt")
-            ));
-        }
+    if let Some(index) = prompts.iter().position(|prompt| prompt.contains(&params.mask_id)) {
+        let message = format!(
+            "{} contains the mask token, which stands for what is to be written",
+            name(index)
+        );
+        return Err(UsageError::new(message).hint("leave it out").into());
     }
-    params.validate(prompts, config.vocab_size).map_err(usage)?;
+    params.validate(prompts, loaded.config.vocab_size).map_err(usage)?;
     Ok(())
 }
 
@@ -161,7 +134,7 @@ fn usage(error: ParamsError) -> UsageError {
 
 /// The parameters as a document and as a line.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Settings {
+pub(crate) struct DiffusionSettings {
     gen_length: usize,
     block_length: usize,
     /// Absent under a threshold or factor, which decide by themselves.
@@ -178,7 +151,7 @@ pub(crate) struct Settings {
     seed: u64,
 }
 
-impl Settings {
+impl DiffusionSettings {
     pub(crate) fn new(params: &DiffusionParams, seed: u64) -> Self {
         Self {
             gen_length: params.gen_length,
@@ -240,7 +213,10 @@ mod tests {
             remasking: None,
             threshold: None,
             factor: None,
-            cache: Cache::Exact,
+            top_k: None,
+            top_p: None,
+            cache: None,
+            batch: None,
             seed: 0,
         }
     }

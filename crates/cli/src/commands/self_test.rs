@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use afterthought_kernels::{
-    AttentionSpec, HeadLayout, Precision, RotaryTable, composed, functions, precision,
+    Activation, AttentionSpec, HeadLayout, Precision, RotaryTable, composed, functions, precision,
     set_precision,
 };
+use afterthought_models::family::Family;
 use afterthought_models::{Batch, Decoder, DecoderConfig, hub};
 use afterthought_random::Stream;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -88,7 +89,9 @@ fn f32_checks(device: &Device) -> Vec<Check> {
     let spec = AttentionSpec {
         layout,
         causal: false,
-        rotary: Some(Arc::new(RotaryTable::standard(10_000.0, 12, 19))),
+        window: None,
+        scale: layout.scale(),
+        rotary: Some(Arc::new(RotaryTable::standard(10_000.0, 12, 19)).into()),
         lengths: Arc::new([19, 11]),
     };
     vec![
@@ -102,7 +105,11 @@ fn f32_checks(device: &Device) -> Vec<Check> {
             functions::rms_norm(x.clone(), norm.clone(), 1e-5),
             composed::rms_norm(x.clone(), norm, 1e-5),
         ),
-        compare("swiglu", functions::swiglu(gate_up.clone()), composed::swiglu(gate_up)),
+        compare(
+            "swiglu",
+            functions::swiglu(gate_up.clone()),
+            composed::gated(gate_up, Activation::Silu),
+        ),
         compare(
             "embedding",
             functions::embedding(table.clone(), ids.clone()),
@@ -173,6 +180,7 @@ fn difference(left: &Tensor<2>, right: &Tensor<2>) -> Result<f32, String> {
 fn round_trip(device: &Device) -> Result<f32, String> {
     let text = |error: afterthought_models::Error| error.to_string();
     let config = DecoderConfig {
+        family: Family::Qwen3,
         vocab_size: 29,
         hidden_size: 32,
         intermediate_size: 48,
@@ -192,6 +200,7 @@ fn round_trip(device: &Device) -> Result<f32, String> {
         bos_token_id: Some(0),
         eos_token_id: Some(1),
         pad_token_id: None,
+        ..DecoderConfig::default()
     };
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let path = folder.path().join("model");

@@ -63,6 +63,10 @@ fn main_table(world: &World, results: &Results, profile: Profile) -> anyhow::Res
             "Strict scoring on the same {problems} problems a task: one well-formed answer, givens \
              kept, exact arithmetic. 95 % intervals."
         ),
+        Profile::Flexible => format!(
+            "The same {problems} problems a task: as strict, and where the answer is not in the \
+             format, the last thing that could be one. 95 % intervals."
+        ),
     });
     Ok(table)
 }
@@ -187,6 +191,7 @@ pub(crate) fn fill(
     ablations: Option<&[Ablation]>,
 ) -> anyhow::Result<()> {
     report.tables.insert("accuracy_strict", main_table(world, results, Profile::Strict)?);
+    report.tables.insert("accuracy_flexible", main_table(world, results, Profile::Flexible)?);
     report.tables.insert("accuracy_d1", main_table(world, results, Profile::D1)?);
     report.tables.insert("effort", effort_table(world, results));
     for task in TASKS {

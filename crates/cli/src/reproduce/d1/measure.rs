@@ -50,6 +50,7 @@ pub(crate) struct Item {
     pub(crate) text: String,
     pub(crate) d1: f64,
     pub(crate) strict: bool,
+    pub(crate) flexible: bool,
     pub(crate) formatted: bool,
     pub(crate) reward: f64,
     pub(crate) effective_tokens: usize,
@@ -67,6 +68,7 @@ impl Item {
                 _ => evaluated.d1.score,
             },
             strict: evaluated.strict.verdict == Outcome::Correct,
+            flexible: evaluated.flexible.verdict == Outcome::Correct,
             formatted: evaluated.strict.verdict != Outcome::NoAnswer,
             reward: evaluated.reward,
             effective_tokens: evaluated.effective_tokens,
@@ -91,7 +93,7 @@ impl Measured {
         self.items.iter().map(value).sum::<f64>() / self.items.len().max(1) as f64
     }
 
-    /// Score with its 95 % interval: the mean credit (d1) or the share of right answers (strict).
+    /// Score with its 95 % interval: the mean credit (d1) or the share of right answers (the others).
     pub(crate) fn score(&self, profile: Profile) -> anyhow::Result<Interval> {
         let values: Vec<f64> = self.items.iter().map(|item| item.score(profile)).collect();
         interval(&values, &families(&self.items))
@@ -103,6 +105,7 @@ impl Item {
         match profile {
             Profile::D1 => self.d1,
             Profile::Strict => f64::from(u8::from(self.strict)),
+            Profile::Flexible => f64::from(u8::from(self.flexible)),
         }
     }
 }

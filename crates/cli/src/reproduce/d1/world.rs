@@ -2,6 +2,7 @@
 
 use super::recipe::Recipe;
 use afterthought_models::DecoderConfig;
+use afterthought_models::family::Family;
 use afterthought_random::Stream;
 use afterthought_sampling::diffusion::{CommitRule, DiffusionParams};
 use afterthought_tasks::writers::{
@@ -64,7 +65,13 @@ impl World {
             train: Writers::new(&recipe, grids.train, Part::Train),
             validation: Writers::new(&recipe, grids.validation, Part::Validation),
             test: Writers::new(&recipe, grids.test, Part::Test),
-            format: PromptFormat { tokenizer, bos: Some(bos), eos, style: PromptStyle::Compact },
+            format: PromptFormat {
+                tokenizer,
+                bos: Some(bos),
+                eos,
+                style: PromptStyle::Compact,
+                chat: None,
+            },
             device: Device::flex(),
             recipe,
             seed,
@@ -78,6 +85,7 @@ impl World {
         let longest =
             self.recipe.corpus.windows.iter().chain(&self.recipe.evaluation.lengths).max();
         DecoderConfig {
+            family: Family::with(model.qk_norm, false),
             vocab_size: self.format.tokenizer.vocab_size(),
             hidden_size: model.hidden_size,
             intermediate_size: model.intermediate_size,
@@ -98,6 +106,7 @@ impl World {
             bos_token_id: self.format.bos,
             eos_token_id: Some(self.format.eos),
             pad_token_id: Some(self.format.eos),
+            ..DecoderConfig::default()
         }
     }
 

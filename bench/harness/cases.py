@@ -44,9 +44,13 @@ class Context:
         text = subprocess.run([self.binary, "--help"], capture_output=True, text=True).stdout
         return {line.split()[0] for line in text.splitlines() if line.startswith("  ")}
 
+    def directory(self, name):
+        """Where a model is or will be."""
+        return os.path.join(self.models, f"{name}-{sources()}")
+
     def model(self, name):
         """The directory of a model, made on first use."""
-        path = os.path.join(self.models, f"{name}-{sources()}")
+        path = self.directory(name)
         if not os.path.exists(os.path.join(path, ".complete")):
             if name == "0.5b":
                 maker = [self.python, PEER.replace("worker.py", "make_qwen.py"), path]

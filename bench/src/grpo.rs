@@ -45,6 +45,10 @@ impl Problem for Spread {
         (sum % 97) as f64 / 97.0
     }
 
+    fn question_and_gold(&self) -> (String, serde_json::Value) {
+        (self.0.clone(), serde_json::Value::Null)
+    }
+
     fn record(&self) -> serde_json::Value {
         serde_json::json!({ "prompt": self.0 })
     }
@@ -64,7 +68,13 @@ pub(crate) fn run(model: &Path) -> anyhow::Result<()> {
         .map(|prompt| Ok(Spread(tokenizer.decode(&prompt[1..], false)?)))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let problems: Vec<&dyn Problem> = problems.iter().map(|problem| problem as _).collect();
-    let format = PromptFormat { tokenizer, bos: Some(BOS), eos: EOS, style: PromptStyle::Compact };
+    let format = PromptFormat {
+        tokenizer,
+        bos: Some(BOS),
+        eos: EOS,
+        style: PromptStyle::Compact,
+        chat: None,
+    };
     let mut sampling = DiffusionParams::new(rl.gen_length, MASK, EOS, EOS);
     sampling.block_length = inputs.block_length;
     let steps = rl.gen_length / inputs.tokens_per_step;

@@ -8,6 +8,7 @@ mod decode;
 mod diffusion;
 mod grpo;
 mod inputs;
+mod lora;
 mod prepare;
 mod recipe;
 mod shape;
@@ -45,6 +46,13 @@ enum Command {
     },
     /// Optimisation steps on fixed batches.
     Train(Worker),
+    /// Optimisation steps of a LoRA adapter on a model with random weights.
+    Lora {
+        #[command(flatten)]
+        machine: Machine,
+        #[command(flatten)]
+        step: lora::LoraStep,
+    },
     /// diffu-GRPO steps, rollouts included.
     Grpo(Worker),
     /// Greedy decoding of a masked-diffusion model.
@@ -67,6 +75,12 @@ enum Command {
 struct Worker {
     /// A directory that `prepare` made.
     model: PathBuf,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+#[derive(Args)]
+struct Machine {
     /// Of matrix products.
     #[arg(long, value_enum, default_value = "f32")]
     precision: PrecisionChoice,
@@ -88,22 +102,26 @@ fn main() -> anyhow::Result<()> {
         Command::Bandwidth { threads } => {
             rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(bandwidth::run)
         }
-        Command::Train(worker) => in_pool(&worker, || train::run(&worker.model)),
-        Command::Grpo(worker) => in_pool(&worker, || grpo::run(&worker.model)),
+        Command::Train(worker) => in_pool(&worker.machine, || train::run(&worker.model)),
+        Command::Lora { machine, step } => in_pool(&machine, || lora::run(&step)),
+        Command::Grpo(worker) => in_pool(&worker.machine, || grpo::run(&worker.model)),
         Command::Diffusion { worker, decoding } => {
-            in_pool(&worker, || diffusion::run(&worker.model, &decoding))
+            in_pool(&worker.machine, || diffusion::run(&worker.model, &decoding))
         }
         Command::Decode { worker, sampling } => {
-            in_pool(&worker, || decode::run(&worker.model, &sampling))
+            in_pool(&worker.machine, || decode::run(&worker.model, &sampling))
         }
     }
 }
 
 /// Sets precision and threads, and works inside the pool as the `afterthought` command does.
-fn in_pool(worker: &Worker, run: impl FnOnce() -> anyhow::Result<()> + Send) -> anyhow::Result<()> {
-    set_precision(match worker.precision {
+fn in_pool(
+    machine: &Machine,
+    run: impl FnOnce() -> anyhow::Result<()> + Send,
+) -> anyhow::Result<()> {
+    set_precision(match machine.precision {
         PrecisionChoice::F32 => Precision::F32,
         PrecisionChoice::Bf16 => Precision::Bf16,
     })?;
-    rayon::ThreadPoolBuilder::new().num_threads(worker.threads).build()?.install(run)
+    rayon::ThreadPoolBuilder::new().num_threads(machine.threads).build()?.install(run)
 }

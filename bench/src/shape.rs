@@ -1,6 +1,7 @@
 //! The models that are compared.
 
 use afterthought_models::DecoderConfig;
+use afterthought_models::family::Family;
 use afterthought_tasks::writers::vocabulary;
 use afterthought_text::{SpecialTokens, Tokenizer, word_level};
 use clap::ValueEnum;
@@ -53,6 +54,7 @@ impl Shape {
             Self::Medium => (16384, 512, 1408, 13, 8, 512),
         };
         Ok(DecoderConfig {
+            family: Family::with(self == Self::D1, false),
             vocab_size,
             hidden_size: hidden,
             intermediate_size: intermediate,
@@ -72,6 +74,7 @@ impl Shape {
             bos_token_id: Some(BOS),
             eos_token_id: Some(EOS),
             pad_token_id: Some(EOS),
+            ..DecoderConfig::default()
         })
     }
 }

@@ -18,6 +18,7 @@ mod cpu;
 mod flex;
 pub mod functions;
 pub mod inference;
+mod instructions;
 mod low_rank;
 mod mapped_file;
 mod ops;
@@ -32,6 +33,7 @@ pub use functions::{
     has_fused_kernels, linear, linear_add, linear_pair, linear_triple, low_rank_add, qk_norm,
     rms_norm, swiglu, token_log_prob,
 };
+pub use instructions::{Instructions, instructions};
 pub use low_rank::{DropoutMask, LowRankGradients, LowRankKept, LowRankSpec};
 pub use mapped_file::MappedFile;
 pub use ops::{KernelGradients, KernelOps};

@@ -7,6 +7,7 @@ pub(crate) mod attention;
 pub(crate) mod buffer;
 pub(crate) mod embedding;
 pub(crate) mod gated;
+pub(crate) mod lanes;
 pub(crate) mod linear;
 pub(crate) mod low_rank;
 mod partial;

@@ -54,15 +54,15 @@ pub(crate) fn backward(
         .zip(grad.par_chunks(ROWS * width))
         .map(|((grad_x, x), grad)| {
             let zeros = || vec![0.0; layout.head_dim];
-            let [mut grad_q_norm, mut grad_k_norm, mut scratch] = [zeros(), zeros(), zeros()];
+            let [mut grad_q_norm, mut grad_k_norm] = [zeros(), zeros()];
             let rows = grad_x.chunks_exact_mut(width).zip(x.chunks_exact(width));
             for ((grad_x, x), grad) in rows.zip(grad.chunks_exact(width)) {
                 let (grad_q, rest) = grad_x.split_at_mut(keys);
                 let (grad_k, grad_v) = rest.split_at_mut(values - keys);
                 let (x_q, g_q) = (&x[..keys], &grad[..keys]);
-                backward_rows(grad_q, &mut grad_q_norm, &mut scratch, x_q, q_norm, g_q, eps);
+                backward_rows(grad_q, &mut grad_q_norm, x_q, q_norm, g_q, eps);
                 let (x_k, g_k) = (&x[keys..values], &grad[keys..values]);
-                backward_rows(grad_k, &mut grad_k_norm, &mut scratch, x_k, k_norm, g_k, eps);
+                backward_rows(grad_k, &mut grad_k_norm, x_k, k_norm, g_k, eps);
                 grad_v.copy_from_slice(&grad[values..]);
             }
             [grad_q_norm, grad_k_norm]

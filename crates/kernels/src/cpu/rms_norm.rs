@@ -1,8 +1,8 @@
 //! `y = x / sqrt(mean(x^2) + eps) * w` (Zhang & Sennrich 2019) and its gradient.
 
 use super::buffer::unfilled;
+use super::lanes::{LANES, Lanes, dot, with_lanes};
 use super::partial::sum;
-use super::simd::{dot, vectorised};
 use rayon::prelude::*;
 
 /// Rows handled by one task. Partial weight gradients are one a task and summed in task order, so
@@ -25,12 +25,17 @@ pub(crate) fn forward(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
     y
 }
 
-vectorised! {
-    pub(crate) fn forward_rows(y: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
+with_lanes! {
+    pub(crate) fn forward_rows<V>(y: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
         let width = weight.len();
         for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-            let scale = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
-            for ((y, x), w) in y.iter_mut().zip(x).zip(weight) {
+            let scale = 1.0 / (dot::<V>(x, x) / width as f32 + eps).sqrt();
+            let (chunks, rest) = y.as_chunks_mut::<LANES>();
+            let (x, w) = (x.as_chunks::<LANES>(), weight.as_chunks::<LANES>());
+            for ((y, x), w) in chunks.iter_mut().zip(x.0).zip(w.0) {
+                V::load(x).multiply(V::splat(scale)).multiply(V::load(w)).store(y);
+            }
+            for ((y, x), w) in rest.iter_mut().zip(x.1).zip(w.1) {
                 *y = x * scale * w;
             }
         }
@@ -55,8 +60,8 @@ pub(crate) fn backward(
         .zip(x.par_chunks(chunk))
         .zip(grad.par_chunks(chunk))
         .map(|((grad_x, x), grad)| {
-            let (mut grad_weight, mut weighted) = (vec![0.0; width], vec![0.0; width]);
-            backward_rows(grad_x, &mut grad_weight, &mut weighted, x, weight, grad, eps);
+            let mut grad_weight = vec![0.0; width];
+            backward_rows(grad_x, &mut grad_weight, x, weight, grad, eps);
             grad_weight
         })
         .collect();
@@ -64,12 +69,11 @@ pub(crate) fn backward(
     (grad_x, grad_weight)
 }
 
-vectorised! {
-    /// Adds to `grad_weight`; `weighted` is scratch space of a row.
-    pub(super) fn backward_rows(
+with_lanes! {
+    /// Adds to `grad_weight`.
+    pub(super) fn backward_rows<V>(
         grad_x: &mut [f32],
         grad_weight: &mut [f32],
-        weighted: &mut [f32],
         x: &[f32],
         weight: &[f32],
         grad: &[f32],
@@ -81,17 +85,38 @@ vectorised! {
             .zip(x.chunks_exact(width))
             .zip(grad.chunks_exact(width))
         {
-            let scale = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
-            for ((weighted, w), g) in weighted.iter_mut().zip(weight).zip(grad) {
-                *weighted = w * g;
+            let scale = 1.0 / (dot::<V>(x, x) / width as f32 + eps).sqrt();
+            let sum = weighted_dot::<V>(weight, grad, x);
+            let coefficient = sum * scale * scale * scale / width as f32;
+            let (to_x, x_rest) = grad_x.as_chunks_mut::<LANES>();
+            let (to_weight, weight_rest) = grad_weight.as_chunks_mut::<LANES>();
+            let (x, w) = (x.as_chunks::<LANES>(), weight.as_chunks::<LANES>());
+            let g = grad.as_chunks::<LANES>();
+            let outputs = to_x.iter_mut().zip(to_weight);
+            for ((to_x, to_weight), ((x, w), g)) in outputs.zip(x.0.iter().zip(w.0).zip(g.0)) {
+                let (x, w, g, scale) = (V::load(x), V::load(w), V::load(g), V::splat(scale));
+                let along = x.multiply(V::splat(coefficient));
+                w.multiply(g).multiply(scale).subtract(along).store(to_x);
+                V::load(to_weight).add(g.multiply(x).multiply(scale)).store(to_weight);
             }
-            let coefficient = dot(weighted, x) * scale * scale * scale / width as f32;
-            for ((grad_x, weighted), x) in grad_x.iter_mut().zip(&*weighted).zip(x) {
-                *grad_x = weighted * scale - x * coefficient;
-            }
-            for ((grad_weight, g), x) in grad_weight.iter_mut().zip(grad).zip(x) {
-                *grad_weight += g * x * scale;
+            let outputs = x_rest.iter_mut().zip(weight_rest);
+            for ((to_x, to_weight), ((x, w), g)) in outputs.zip(x.1.iter().zip(w.1).zip(g.1)) {
+                *to_x = w * g * scale - x * coefficient;
+                *to_weight += g * x * scale;
             }
         }
     }
+}
+
+/// `sum(weight * grad * x)`, added up as [`dot`] does.
+#[inline(always)]
+fn weighted_dot<V: Lanes>(weight: &[f32], grad: &[f32], x: &[f32]) -> f32 {
+    let (weight, grad) = (weight.as_chunks::<LANES>(), grad.as_chunks::<LANES>());
+    let x = x.as_chunks::<LANES>();
+    let mut sums = V::zero();
+    for ((w, g), x) in weight.0.iter().zip(grad.0).zip(x.0) {
+        sums = sums.add_products(V::load(w).multiply(V::load(g)), V::load(x));
+    }
+    let rest = weight.1.iter().zip(grad.1).zip(x.1);
+    rest.fold(sums.sum(), |sum, ((w, g), x)| (w * g).mul_add(*x, sum))
 }

@@ -6,14 +6,13 @@
 //! sequences that share the beginning of their caches.
 
 use super::kv_blocks::{KvBlocks, KvGeometry};
-use super::lanes::LANES;
 use super::micro;
 use super::parallel::{self, Scattered};
 use super::relative_bias::RelativeBias;
 use super::vector::rotate;
 use crate::attention::RotaryTable;
 use crate::cpu::attention::add_bias;
-use crate::cpu::simd::{exp_shifted_in_place, max, vectorised};
+use crate::cpu::lanes::{LANES, exp_scaled_in_place, max, with_lanes};
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -303,16 +302,16 @@ fn groups(range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
     range.clone().step_by(micro::QUERIES).map(move |at| at..(at + micro::QUERIES).min(end))
 }
 
-vectorised! {
+with_lanes! {
     /// Softmax over the scores from `first` to `visible`; the others become 0.
-    fn soften(scores: &mut [f32], first: usize, visible: usize) {
+    fn soften<V>(scores: &mut [f32], first: usize, visible: usize) {
         // Whole registers: what the row has beyond them depends on other queries.
         let (scores, rest) = scores.split_at_mut(visible.next_multiple_of(LANES));
         scores[visible..].fill(f32::NEG_INFINITY);
         scores[..first].fill(f32::NEG_INFINITY);
-        let largest = max(scores);
+        let largest = max::<V>(scores);
         // Hidden keys add e^-87 each to the sum: nothing in f32.
-        let scale = 1.0 / exp_shifted_in_place(scores, largest);
+        let scale = 1.0 / exp_scaled_in_place::<V>(scores, largest, 1.0);
         for score in scores.iter_mut() {
             *score *= scale;
         }

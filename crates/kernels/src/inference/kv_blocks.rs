@@ -1,6 +1,6 @@
 //! Keys and values of one sequence, in the order in which attention reads them.
 
-use super::lanes::LANES;
+use crate::cpu::lanes::LANES;
 
 /// What the keys and values of a model look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

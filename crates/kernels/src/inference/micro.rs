@@ -1,6 +1,6 @@
 //! The two products of attention for a few queries and a run of blocks of keys and values.
 
-use super::lanes::{LANES, Lanes, with_lanes};
+use crate::cpu::lanes::{LANES, Lanes, with_lanes};
 
 /// Most queries of a call.
 pub(super) const QUERIES: usize = 8;

@@ -11,7 +11,6 @@
 mod attention;
 mod epilogue;
 mod kv_blocks;
-mod lanes;
 mod micro;
 mod packed_linear;
 mod panels;

@@ -6,6 +6,7 @@ use super::parallel::{self, Scattered};
 use super::stored::{Row, StoredWeight};
 use super::tiles::{self, Block, PANEL, STRIP, Unit};
 use crate::activation::Activation;
+use crate::cpu::buffer::unfilled;
 use crate::cpu::tiled::{self, Bf16, Tile, depth, round_rows, rows_transposed, unfilled_tiles};
 use crate::precision::Precision;
 use rayon::prelude::*;
@@ -346,21 +347,12 @@ fn pack_panels<'a, S: Storage>(
     inputs: usize,
     rows_of: &(dyn Fn(usize) -> Vec<Row<'a>> + Sync),
 ) -> Vec<S> {
-    let mut packed = Vec::with_capacity(count * PANEL * inputs);
-    tiles::ask_for_large_pages(packed.spare_capacity_mut());
-    // Some panels at a time, each by a thread.
-    let batch = 4 * rayon::current_num_threads();
-    for first in (0..count).step_by(batch) {
-        let panels: Vec<Vec<S>> = (first..count.min(first + batch))
-            .into_par_iter()
-            .map(|panel| {
-                let mut values = Vec::with_capacity(PANEL * inputs);
-                panels::pack(&mut values, &rows_of(panel), inputs);
-                values
-            })
-            .collect();
-        panels.iter().for_each(|panel| packed.extend_from_slice(panel));
-    }
+    let mut packed = unfilled(count * PANEL * inputs);
+    tiles::ask_for_large_pages(&packed);
+    packed
+        .par_chunks_exact_mut(PANEL * inputs)
+        .enumerate()
+        .for_each(|(at, panel): (usize, &mut [S])| panels::pack(panel, &rows_of(at)));
     packed
 }
 

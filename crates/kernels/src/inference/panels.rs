@@ -1,8 +1,9 @@
 //! Weights in panels of 32 outputs, stored in f32 or bf16, and their product with rows of
 //! activations, in f32 whatever the storage.
 
-use super::lanes::{LANES, Lanes, with_lanes};
 use super::stored::Row;
+use crate::cpu::buffer::AnyBits;
+use crate::cpu::lanes::{LANES, Lanes, with_lanes};
 use half::bf16;
 
 /// Outputs of a panel.
@@ -15,7 +16,7 @@ pub(super) const ROWS: usize = 12;
 const AHEAD: usize = 32 * PANEL;
 
 /// How a panel holds a weight.
-pub(super) trait Storage: Copy + Send + Sync {
+pub(super) trait Storage: AnyBits + Copy + Send + Sync {
     fn load<V: Lanes>(values: &[Self; LANES]) -> V;
     fn from_f32(value: f32) -> Self;
     fn from_bf16(value: bf16) -> Self;
@@ -45,6 +46,9 @@ impl Storage for f32 {
 #[derive(Clone, Copy)]
 pub(super) struct Bits(u16);
 
+// SAFETY: a number by its bits.
+unsafe impl AnyBits for Bits {}
+
 impl Storage for Bits {
     #[inline(always)]
     fn load<V: Lanes>(values: &[Self; LANES]) -> V {
@@ -64,18 +68,17 @@ impl Storage for Bits {
     }
 }
 
-/// The panel of the rows of a weight, at most [`PANEL`] of them, of `inputs` values: the values that
-/// belong to one input are neighbours. Missing and empty rows count as zero.
-pub(super) fn pack<S: Storage>(panel: &mut Vec<S>, rows: &[Row<'_>], inputs: usize) {
-    for input in 0..inputs {
-        for output in 0..PANEL {
-            panel.push(match rows.get(output) {
-                Some(Row::F32(row)) => row.get(input).map_or(S::from_f32(0.0), |v| S::from_f32(*v)),
-                Some(Row::Bf16(row)) => {
-                    row.get(input).map_or(S::from_f32(0.0), |v| S::from_bf16(*v))
-                }
-                None => S::from_f32(0.0),
-            });
+/// Fills a panel with the rows of a weight, at most [`PANEL`] of them: the values that belong to one
+/// input are neighbours. Missing and empty rows count as zero.
+pub(super) fn pack<S: Storage>(panel: &mut [S], rows: &[Row<'_>]) {
+    for (input, line) in panel.chunks_exact_mut(PANEL).enumerate() {
+        for (output, value) in line.iter_mut().enumerate() {
+            let zero = S::from_f32(0.0);
+            *value = match rows.get(output) {
+                Some(Row::F32(row)) => row.get(input).map_or(zero, |v| S::from_f32(*v)),
+                Some(Row::Bf16(row)) => row.get(input).map_or(zero, |v| S::from_bf16(*v)),
+                None => zero,
+            };
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Softmax over the rows of a block of scores, and its gradient.
 
-use crate::cpu::simd::{LANES, dot, exp_scaled_in_place, max, vectorised};
+use crate::cpu::lanes::{LANES, dot, exp_scaled_in_place, max, with_lanes};
+use crate::cpu::simd::vectorised;
 
 /// A block of scores: successive queries in rows of `stride` values, a multiple of [`LANES`].
 #[derive(Clone, Copy)]
@@ -18,9 +19,9 @@ pub(super) struct Block {
     pub(super) scale: f32,
 }
 
-vectorised! {
+with_lanes! {
     /// Softmax of the scaled scores over the visible keys of each row; the rest of a row becomes 0.
-    pub(super) fn softmax(scores: &mut [f32], block: Block) {
+    pub(super) fn softmax<V>(scores: &mut [f32], block: Block) {
         for (query, row) in scores.chunks_exact_mut(block.stride).enumerate() {
             let end = block.first + query + 1;
             let visible = if block.causal { end.min(block.visible) } else { block.visible };
@@ -31,8 +32,8 @@ vectorised! {
             // Queries of padding at the end of a block may lie beyond every key.
             let hidden = hidden.min(visible.saturating_sub(1));
             row[..hidden].fill(f32::NEG_INFINITY);
-            let largest = max(&row[..padded]);
-            let scale = 1.0 / exp_scaled_in_place(&mut row[..padded], largest, block.scale);
+            let largest = max::<V>(&row[..padded]);
+            let scale = 1.0 / exp_scaled_in_place::<V>(&mut row[..padded], largest, block.scale);
             for value in row[..padded].iter_mut() {
                 *value *= scale;
             }
@@ -42,15 +43,15 @@ vectorised! {
     }
 }
 
-vectorised! {
+with_lanes! {
     /// `p * (dp - sum(p dp)) * scale`, row by row, into `grad` (which holds `dp`).
-    pub(super) fn softmax_gradient(grad: &mut [f32], probabilities: &[f32], block: Block) {
+    pub(super) fn softmax_gradient<V>(grad: &mut [f32], probabilities: &[f32], block: Block) {
         let rows = grad.chunks_exact_mut(block.stride);
         for (grad, p) in rows.zip(probabilities.chunks_exact(block.stride)) {
             grad[block.visible..].fill(0.0);
             let padded = block.visible.next_multiple_of(LANES);
             let (grad, p) = (&mut grad[..padded], &p[..padded]);
-            let inner = dot(grad, p);
+            let inner = dot::<V>(grad, p);
             for (grad, p) in grad.iter_mut().zip(p) {
                 *grad = p * (*grad - inner) * block.scale;
             }

@@ -9,7 +9,7 @@ use super::linear::{PANEL_TILES, Packed};
 use super::pack::{self, Tile};
 use super::unit::{BLOCK, Output, Strips, Unit, Write};
 use crate::cpu::buffer::unfilled;
-use crate::cpu::simd::{exp_shifted_in_place, max, vectorised};
+use crate::cpu::lanes::{exp_scaled_in_place, max, with_lanes};
 use crate::cpu::weight::Weight;
 
 /// Rows of a task of the forward pass.
@@ -98,23 +98,23 @@ pub(crate) fn forward<E: Element>(
     (log_probs, log_sums)
 }
 
-vectorised! {
+with_lanes! {
     /// Adds a panel to `sum`, the sum of `exp(logit - largest)`. Overwrites the logits.
-    fn add_to_sum(logits: &mut [f32], largest: f32, sum: f32) -> (f32, f32) {
-        let highest = max(logits).max(largest);
+    fn add_to_sum<V>(logits: &mut [f32], largest: f32, sum: f32) -> (f32, f32) {
+        let highest = max::<V>(logits).max(largest);
         if highest == f32::NEG_INFINITY {
             return (largest, sum);
         }
         // `exp(-inf - highest)` is 0, and so is the sum then.
         let rescaled = sum * (largest - highest).exp();
-        (highest, rescaled + exp_shifted_in_place(logits, highest))
+        (highest, rescaled + exp_scaled_in_place::<V>(logits, highest, 1.0))
     }
 }
 
-vectorised! {
+with_lanes! {
     /// Logits -> gradient of `grad * log_prob` by them, but for the target's own 1.
-    fn grad_logits(row: &mut [f32], log_sum: f32, grad: f32) {
-        exp_shifted_in_place(row, log_sum);
+    fn grad_logits<V>(row: &mut [f32], log_sum: f32, grad: f32) {
+        exp_scaled_in_place::<V>(row, log_sum, 1.0);
         for value in row.iter_mut() {
             *value *= -grad;
         }

@@ -5,6 +5,7 @@
 //! matrix is zero.
 
 use super::element::{Convert, Element, converting};
+use crate::cpu::buffer::{AnyBits, unfilled};
 
 /// Rows of a left operand, or columns of a right operand, in a tile.
 const STRIP: usize = 16;
@@ -33,16 +34,13 @@ impl Tile {
     }
 }
 
-/// `len` tiles whose contents are unspecified until they are packed.
-///
-/// The packing functions write every tile they are given.
-#[allow(clippy::uninit_vec)]
+// SAFETY: words of any bits.
+unsafe impl AnyBits for Tile {}
+
+/// `len` tiles whose contents are unspecified until they are packed: the packing functions write
+/// every tile they are given.
 pub(crate) fn unfilled_tiles(len: usize) -> Vec<Tile> {
-    let mut tiles = Vec::with_capacity(len);
-    // SAFETY: the capacity is `len`, every bit pattern is a valid tile, which needs no drop, and
-    // the callers pack each tile before reading it.
-    unsafe { tiles.set_len(len) };
-    tiles
+    unfilled(len)
 }
 
 /// Tiles that cover an inner dimension.

@@ -121,6 +121,20 @@ impl Encoder {
         }
     }
 
+    /// What the model is asked after these turns, the last of them the user's: the conversation up to
+    /// where the assistant is to speak, behind the system turn if there is one.
+    ///
+    /// # Errors
+    /// Those of the template and the tokenizer; [`Error::NoTemplate`] without a template.
+    pub fn after(&self, turns: &[Message]) -> Result<Encoded, Error> {
+        let Some(template) = &self.template else {
+            return Err(Error::NoTemplate { directory: "the model".into() });
+        };
+        let system = self.system.iter().map(|system| Message::new("system", system));
+        let messages: Vec<Message> = system.chain(turns.iter().cloned()).collect();
+        self.conversation(template, &messages, &[], true)
+    }
+
     /// A row: its tokens, and which of them are learnt. A prompt alone is encoded as
     /// [`Self::prompt`] does, and nothing of it is learnt.
     ///

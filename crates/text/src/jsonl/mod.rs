@@ -9,7 +9,6 @@ mod locate;
 mod problem;
 mod record;
 mod rows;
-mod strict;
 mod turns;
 mod writer;
 

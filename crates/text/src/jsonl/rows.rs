@@ -2,12 +2,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use afterthought_strict_json::Strict;
 use serde_json::Value;
 
 use super::line::{LineReader, RawLine};
 use super::problem::{Finding, Problem, ProblemKind};
 use super::record::Record;
-use super::strict::Strict;
 use crate::Error;
 
 /// Most objects and arrays within each other.

@@ -1,5 +1,5 @@
 use crate::layer::Layer;
-use crate::parameter::{Count, Narrow, SetTrainable, Track};
+use crate::parameter::{Narrow, parameter_methods};
 use crate::rotary::RotaryTables;
 use crate::{Batch, DecoderConfig, Error, Linear, Parameter, ParameterVisitor, WeightValues};
 use afterthought_kernels as kernels;
@@ -101,23 +101,7 @@ impl Decoder {
         &self.config
     }
 
-    /// The device that holds the weights, without autodiff.
-    pub fn device(&self) -> Device {
-        self.embedding.value.device().inner()
-    }
-
-    /// A copy whose trainable parameters are leaves of the autodiff graph: run the forward pass on
-    /// it, take gradients from it, drop it before updating the original.
-    pub fn tracked(&self) -> Self {
-        let mut copy = self.clone();
-        copy.visit(&mut Track);
-        copy
-    }
-
-    /// Lets training change exactly the parameters whose name satisfies `trainable`.
-    pub fn set_trainable(&mut self, trainable: &dyn Fn(&str) -> bool) {
-        self.visit(&mut SetTrainable(trainable));
-    }
+    parameter_methods!();
 
     /// Stores frozen matrices in bf16 where that changes no value: those of a checkpoint that came
     /// in bf16. Devices whose operations take only f32 keep it.
@@ -142,13 +126,6 @@ impl Decoder {
             linear.low_rank = None;
         }
         base
-    }
-
-    /// Number of weights and how many of them are trainable.
-    pub fn parameter_counts(&self) -> (usize, usize) {
-        let mut count = Count::default();
-        self.clone().visit(&mut count);
-        (count.total, count.trainable)
     }
 
     /// Visits every parameter, in a fixed order.

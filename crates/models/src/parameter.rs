@@ -77,3 +77,34 @@ impl ParameterVisitor for SetTrainable<'_> {
         }
     }
 }
+
+/// What every model can do with its parameters, given `embedding` and `visit`.
+macro_rules! parameter_methods {
+    () => {
+        /// The device that holds the weights, without autodiff.
+        pub fn device(&self) -> burn::tensor::Device {
+            self.embedding.value.device().inner()
+        }
+
+        /// A copy whose trainable parameters are leaves of the autodiff graph: run the forward pass on
+        /// it, take gradients from it, drop it before updating the original.
+        pub fn tracked(&self) -> Self {
+            let mut copy = self.clone();
+            copy.visit(&mut $crate::parameter::Track);
+            copy
+        }
+
+        /// Lets training change exactly the parameters whose name satisfies `trainable`.
+        pub fn set_trainable(&mut self, trainable: &dyn Fn(&str) -> bool) {
+            self.visit(&mut $crate::parameter::SetTrainable(trainable));
+        }
+
+        /// Number of weights and how many of them are trainable.
+        pub fn parameter_counts(&self) -> (usize, usize) {
+            let mut count = $crate::parameter::Count::default();
+            self.clone().visit(&mut count);
+            (count.total, count.trainable)
+        }
+    };
+}
+pub(crate) use parameter_methods;

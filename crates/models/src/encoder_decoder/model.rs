@@ -1,9 +1,9 @@
 use super::stack::Stack;
 use super::{Encoded, EncoderDecoderConfig};
-use crate::parameter::{Count, SetTrainable, Track};
+use crate::parameter::parameter_methods;
 use crate::{Batch, Error, Parameter, ParameterVisitor};
 use afterthought_kernels as kernels;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use std::sync::Arc;
 
 /// A transformer that reads a source with its encoder and predicts a target with its decoder.
@@ -26,30 +26,7 @@ impl EncoderDecoder {
         &self.config
     }
 
-    /// The device that holds the weights, without autodiff.
-    pub fn device(&self) -> Device {
-        self.embedding.value.device().inner()
-    }
-
-    /// A copy whose trainable parameters are leaves of the autodiff graph: run the forward pass on
-    /// it, take gradients from it, drop it before updating the original.
-    pub fn tracked(&self) -> Self {
-        let mut copy = self.clone();
-        copy.visit(&mut Track);
-        copy
-    }
-
-    /// Lets training change exactly the parameters whose name satisfies `trainable`.
-    pub fn set_trainable(&mut self, trainable: &dyn Fn(&str) -> bool) {
-        self.visit(&mut SetTrainable(trainable));
-    }
-
-    /// Number of weights and how many of them are trainable.
-    pub fn parameter_counts(&self) -> (usize, usize) {
-        let mut count = Count::default();
-        self.clone().visit(&mut count);
-        (count.total, count.trainable)
-    }
+    parameter_methods!();
 
     /// Visits every parameter, in a fixed order.
     pub fn visit<V: ParameterVisitor>(&mut self, visitor: &mut V) {

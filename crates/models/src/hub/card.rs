@@ -1,24 +1,17 @@
 use super::checkpoint::Checkpoint;
 use super::provenance::Provenance;
 use super::stored::Dtype;
-use crate::DecoderConfig;
+use crate::{DecoderConfig, EncoderDecoderConfig, Network};
 
 /// The `README.md` of a model: what it is, and base, data, recipe and results as far as they are
 /// known.
 pub fn model_card(
     name: &str,
-    config: &DecoderConfig,
+    network: &Network,
     checkpoint: &Checkpoint,
     dtype: Option<Dtype>,
     provenance: &Provenance,
 ) -> String {
-    let parameters: usize =
-        config.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    let kind = match (config.causal, config.mask_token_id) {
-        (true, _) => "autoregressive",
-        (false, Some(_)) => "masked diffusion",
-        (false, None) => "bidirectional",
-    };
     let stored = checkpoint.files().iter().flat_map(|file| file.tensors()).next();
     let stored = stored.and_then(|tensor| Dtype::of(tensor.dtype));
     let dtype = dtype.or(stored).map_or("unknown", Dtype::name);
@@ -27,15 +20,14 @@ pub fn model_card(
         card += &format!("base_model: {}\n", one_line(base));
     }
     card += &format!("---\n\n# {}\n\n", one_line(name));
+    let shape = match network {
+        Network::Decoder(config) => decoder(config),
+        Network::EncoderDecoder(config) => encoder_decoder(config),
+    };
     card += &format!(
-        "A {kind} language model of the {} family: {:.2} M parameters in {} layers of width {}, \
-         up to {} positions, {} tokens. Weights are {dtype}.\n",
-        config.family.model_type(),
-        parameters as f64 / 1e6,
-        config.num_hidden_layers,
-        config.hidden_size,
-        config.max_positions(),
-        config.vocab_size,
+        "{shape}, {} tokens: {:.2} M parameters. Weights are {dtype}.\n",
+        network.vocab_size(),
+        network.parameters() as f64 / 1e6,
     );
     for (title, text) in
         [("Base", &provenance.base), ("Data", &provenance.data), ("Recipe", &provenance.recipe)]
@@ -58,6 +50,28 @@ pub fn model_card(
         }
     }
     card
+}
+
+fn decoder(config: &DecoderConfig) -> String {
+    let kind = match (config.causal, config.mask_token_id) {
+        (true, _) => "An autoregressive",
+        (false, Some(_)) => "A masked diffusion",
+        (false, None) => "A bidirectional",
+    };
+    format!(
+        "{kind} language model of the {} family: {} layers of width {}, up to {} positions",
+        config.family.model_type(),
+        config.num_hidden_layers,
+        config.hidden_size,
+        config.max_positions(),
+    )
+}
+
+fn encoder_decoder(config: &EncoderDecoderConfig) -> String {
+    format!(
+        "An encoder-decoder of the t5 family: {} encoder and {} decoder layers of width {}",
+        config.num_layers, config.num_decoder_layers, config.d_model,
+    )
 }
 
 fn one_line(text: &str) -> String {

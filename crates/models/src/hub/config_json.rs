@@ -1,7 +1,7 @@
 use super::locate::read_small;
-use super::unique_json::parse_object;
 use crate::family::Family;
 use crate::{DecoderConfig, Error};
+use afterthought_strict_json::parse_object;
 use serde_json::{Map, Value};
 use std::fs;
 use std::path::Path;

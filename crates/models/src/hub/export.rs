@@ -1,12 +1,13 @@
 use super::checkpoint::Checkpoint;
 use super::config_json::read_object;
 use super::header::TensorEntry;
-use super::load::{is_buffer, open};
+use super::load::{is_buffer, open_network};
 use super::provenance::Provenance;
 use super::save::in_new_directory;
 use super::stored::{Dtype, ShardSize, TensorToWrite, write_shards};
 use super::tensor_file::TensorFile;
-use crate::{DecoderConfig, Error, WeightValues};
+use crate::family::t5;
+use crate::{Error, Network, WeightValues};
 use serde_json::{Map, Value};
 use std::cell::Cell;
 use std::fs;
@@ -48,15 +49,15 @@ pub struct Exported {
 /// are, `README.md` becomes `card`. It appears whole or not at all; memory holds a tensor at a time.
 ///
 /// # Errors
-/// Those of [`open`]; [`Error::Io`], also when `out` exists.
+/// Those of [`open_network`]; [`Error::Io`], also when `out` exists.
 pub fn export(
     directory: &Path,
     out: &Path,
     dtype: Option<Dtype>,
     shard_size: ShardSize,
-    card: &dyn Fn(&DecoderConfig, &Checkpoint) -> String,
+    card: &dyn Fn(&Network, &Checkpoint) -> String,
 ) -> Result<Exported, Error> {
-    let (config, checkpoint) = open(directory)?;
+    let (network, checkpoint) = open_network(directory)?;
     let directory = checkpoint.directory();
     let mut json = read_object(&directory.join("config.json"))?;
     if let Some(dtype) = dtype {
@@ -68,7 +69,7 @@ pub fn export(
         .iter()
         .flat_map(|file| file.tensors().iter().map(move |t| (file, t)))
         .collect();
-    let tensors = entries.iter().filter(|(_, tensor)| !is_buffer(&tensor.name));
+    let tensors = entries.iter().filter(|(_, tensor)| !means_nothing(&tensor.name));
     let tensors = tensors.map(|&(file, tensor)| to_write(file, tensor, dtype, &last));
     let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
     let mut exported = Exported {
@@ -89,7 +90,7 @@ pub fn export(
             })?;
         }
         let readme = staging.join("README.md");
-        fs::write(&readme, card(&config, &checkpoint)).map_err(|source| Error::Io {
+        fs::write(&readme, card(&network, &checkpoint)).map_err(|source| Error::Io {
             action: "write",
             path: readme,
             source,
@@ -98,6 +99,11 @@ pub fn export(
         Ok(())
     })?;
     Ok(exported)
+}
+
+/// Whether a tensor of old files is read by no version of the model.
+fn means_nothing(name: &str) -> bool {
+    is_buffer(name) || t5::is_unused(name)
 }
 
 fn to_write<'a>(
@@ -169,7 +175,7 @@ fn left_out(
     left.retain(|name| {
         !is_companion(name) && !weights(name) && name != "config.json" && name != "README.md"
     });
-    let buffers = entries.iter().filter(|(_, tensor)| is_buffer(&tensor.name));
-    left.extend(buffers.map(|(_, tensor)| format!("tensor {}", tensor.name)));
+    let unused = entries.iter().filter(|(_, tensor)| means_nothing(&tensor.name));
+    left.extend(unused.map(|(_, tensor)| format!("tensor {}", tensor.name)));
     Ok(left)
 }

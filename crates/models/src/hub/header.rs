@@ -3,7 +3,7 @@
 //! Stricter than the reference reader (safetensors 0.8), which lets a name occur twice, a shape
 //! such as `[0, 2^64 - 1]` pass, and any number of tensors.
 
-use super::unique_json::Unique;
+use afterthought_strict_json::{Entries, Keyed};
 use serde::de::{Deserialize, Deserializer};
 use std::ops::Range;
 
@@ -149,7 +149,7 @@ pub fn parse_header(start: &[u8], file_len: u64) -> Result<Vec<TensorEntry>, Hea
     let (true, Some(text)) = (claimed <= MAX_HEADER && claimed <= room, text) else {
         return Err(HeaderError::HeaderSize { claimed, file: file_len });
     };
-    let items: Unique<Item> = serde_json::from_slice(text).map_err(HeaderError::Json)?;
+    let items: Entries<Item> = serde_json::from_slice(text).map_err(HeaderError::Json)?;
     if items.0.len() > MAX_TENSORS {
         return Err(HeaderError::TooMany(items.0.len()));
     }
@@ -208,10 +208,10 @@ fn entry(name: String, described: Described, data: u64) -> Result<TensorEntry, H
 }
 
 /// What an entry is depends on its name, so values are read by a function of it.
-impl super::unique_json::Keyed for Item {
+impl Keyed for Item {
     fn read<'de, D: Deserializer<'de>>(key: &str, value: D) -> Result<Self, D::Error> {
         if key == "__metadata__" {
-            Unique::<Text>::deserialize(value)?;
+            Entries::<Text>::deserialize(value)?;
             return Ok(Self::Metadata);
         }
         Ok(Self::Tensor(Described::deserialize(value)?))
@@ -221,7 +221,7 @@ impl super::unique_json::Keyed for Item {
 /// A text that nobody asks for.
 struct Text;
 
-impl super::unique_json::Keyed for Text {
+impl Keyed for Text {
     fn read<'de, D: Deserializer<'de>>(_: &str, value: D) -> Result<Self, D::Error> {
         String::deserialize(value).map(|_| Self)
     }

@@ -1,10 +1,11 @@
 use super::checkpoint::{Checkpoint, ExpectedTensor};
 use super::config_json::read_config;
+use super::encoder_decoder::{is_encoder_decoder, open_encoder_decoder};
 use super::locate::model_directory;
 use crate::family::TensorNames;
 use crate::inference::InferenceModel;
 use crate::tensors::{EMBEDDING, HEAD};
-use crate::{Decoder, DecoderConfig, Error, WeightSource};
+use crate::{Decoder, DecoderConfig, Error, Network, WeightSource};
 use burn::tensor::Device;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -25,9 +26,7 @@ pub fn load(directory: &Path, device: &Device) -> Result<Decoder, Error> {
 /// Those of [`open`].
 pub fn load_frozen(directory: &Path, device: &Device) -> Result<Decoder, Error> {
     let (config, checkpoint) = open(directory)?;
-    let names = config.tensor_names;
-    let mut source = source(&checkpoint, move |name| names.in_file(name));
-    Decoder::build_frozen(config, device, &mut source)
+    frozen_decoder(config, &checkpoint, device)
 }
 
 /// [`load`] for inference: each tensor is packed as it is read, and no second copy of it is kept.
@@ -50,6 +49,20 @@ pub fn decoder(
 ) -> Result<Decoder, Error> {
     let names = config.tensor_names;
     Decoder::build(config, device, &mut source(checkpoint, move |name| names.in_file(name)))
+}
+
+/// [`decoder`] for a model that is not trained, or only through adapters; see [`load_frozen`].
+///
+/// # Errors
+/// Those of [`Decoder::build_frozen`].
+pub fn frozen_decoder(
+    config: DecoderConfig,
+    checkpoint: &Checkpoint,
+    device: &Device,
+) -> Result<Decoder, Error> {
+    let names = config.tensor_names;
+    let mut source = source(checkpoint, move |name| names.in_file(name));
+    Decoder::build_frozen(config, device, &mut source)
 }
 
 /// The inference model of what [`open`] gave.
@@ -77,6 +90,19 @@ pub fn open(directory: &Path) -> Result<(DecoderConfig, Checkpoint), Error> {
     config.tensor_names = TensorNames::detect(checkpoint.names());
     check_tensors(&config, &checkpoint)?;
     Ok((config, checkpoint))
+}
+
+/// [`open`] for a model of either architecture.
+///
+/// # Errors
+/// Those of [`open`] and [`open_encoder_decoder`].
+pub fn open_network(directory: &Path) -> Result<(Network, Checkpoint), Error> {
+    if is_encoder_decoder(directory)? {
+        let (config, checkpoint) = open_encoder_decoder(directory)?;
+        return Ok((Network::EncoderDecoder(config), checkpoint));
+    }
+    let (config, checkpoint) = open(directory)?;
+    Ok((Network::Decoder(config), checkpoint))
 }
 
 fn check_tensors(config: &DecoderConfig, checkpoint: &Checkpoint) -> Result<(), Error> {

@@ -1,8 +1,8 @@
 //! Where a model's files are: a plain directory or a Hugging Face cache, one weights file or
 //! several.
 
-use super::unique_json::parse_object;
 use crate::Error;
+use afterthought_strict_json::parse_object;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;

@@ -14,10 +14,10 @@ mod header;
 mod load;
 mod locate;
 mod provenance;
+mod repository;
 mod save;
 mod stored;
 mod tensor_file;
-mod unique_json;
 
 pub use card::model_card;
 pub use check::{NonFinite, WeightCheck, check_weights};
@@ -29,9 +29,12 @@ pub use encoder_decoder::{
 };
 pub use export::{COMPANIONS, Exported, export};
 pub use header::{HeaderError, StoredType, TensorEntry, parse_header};
-pub use load::{decoder, inference_model, load, load_frozen, load_inference, open};
+pub use load::{
+    decoder, frozen_decoder, inference_model, load, load_frozen, load_inference, open, open_network,
+};
 pub use locate::{INDEX, Index, Located, WEIGHTS, locate, model_directory};
 pub use provenance::Provenance;
+pub use repository::Repository;
 pub use save::{SaveOptions, in_new_directory, save, save_with};
 pub use stored::{Dtype, ShardSize, TensorToWrite, write_logits, write_shards};
 pub use tensor_file::TensorFile;

@@ -9,7 +9,8 @@ use crate::{
 };
 use afterthought_kernels::inference::PackedLinear;
 use afterthought_kernels::{Precision, precision};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
+use half::bf16;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
@@ -74,9 +75,16 @@ impl Tensors {
     }
 }
 
-/// The values of a tensor in f32.
+/// The values of a tensor, in bf16 if they are kept so and in f32 otherwise.
 fn values(name: &str, tensor: Tensor<1>) -> Result<WeightValues<'static>, Error> {
-    let values = tensor.into_data().convert::<f32>().try_to_vec::<f32>();
+    let data = tensor.into_data();
+    if data.dtype() == DType::BF16 {
+        let values = data.try_to_vec::<bf16>();
+        return values
+            .map(|values| WeightValues::Bf16(values.into()))
+            .map_err(|_| unreadable(name));
+    }
+    let values = data.convert::<f32>().try_to_vec::<f32>();
     values.map(WeightValues::from).map_err(|_| unreadable(name))
 }
 

@@ -26,6 +26,34 @@ pub fn choose(
     params: &AutoregressiveParams,
     uniform: f64,
 ) -> Result<Chosen, BadLogits> {
+    let (top, mut sums, total) = normaliser(logits)?;
+    let temperature = params.temperature;
+    let token = if temperature == 0.0 {
+        most_likely(logits, top)
+    } else if params.top_k.is_some() || params.top_p.is_some() {
+        draw_likely(logits, top, params, uniform)
+    } else {
+        if temperature != 1.0 {
+            sums_of_exp(&mut sums, logits, CHUNK, top, (1.0 / temperature) as f32);
+        }
+        draw(logits, top, temperature, &sums, uniform)
+    };
+    let log_prob = f64::from(logits[token]) - f64::from(top) - total.ln();
+    Ok(Chosen { token: token as u32, log_prob })
+}
+
+/// A token that is not a choice, with the probability that the model gives it.
+///
+/// # Errors
+/// [`BadLogits`].
+pub(super) fn forced(logits: &[f32], token: u32) -> Result<Chosen, BadLogits> {
+    let (top, _, total) = normaliser(logits)?;
+    let log_prob = f64::from(logits[token as usize]) - f64::from(top) - total.ln();
+    Ok(Chosen { token, log_prob })
+}
+
+/// The largest logit, and the sums of `exp(logit - largest)` over chunks and over all.
+fn normaliser(logits: &[f32]) -> Result<(f32, Vec<f32>, f64), BadLogits> {
     let top = largest(logits);
     // NaN, which `largest` passes over, shows in the sum.
     if top == f32::INFINITY {
@@ -41,19 +69,7 @@ pub fn choose(
     if total.is_nan() {
         return Err(BadLogits::NotFinite);
     }
-    let temperature = params.temperature;
-    let token = if temperature == 0.0 {
-        most_likely(logits, top)
-    } else if params.top_k.is_some() || params.top_p.is_some() {
-        draw_likely(logits, top, params, uniform)
-    } else {
-        if temperature != 1.0 {
-            sums_of_exp(&mut sums, logits, CHUNK, top, (1.0 / temperature) as f32);
-        }
-        draw(logits, top, temperature, &sums, uniform)
-    };
-    let log_prob = f64::from(logits[token]) - f64::from(top) - total.ln();
-    Ok(Chosen { token: token as u32, log_prob })
+    Ok((top, sums, total))
 }
 
 /// The first token with the largest logit.

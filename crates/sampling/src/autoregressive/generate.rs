@@ -1,4 +1,4 @@
-use super::choose::{Chosen, choose};
+use super::choose::{Chosen, choose, forced};
 use super::completion::{Completion, Cost, Generation};
 use super::error::GenerateError;
 use super::event::{FinishedRow, Hooks, PassEvent};
@@ -239,7 +239,7 @@ fn choices<C, E: std::error::Error + 'static>(
     // Caches need not be shared between threads; what a choice needs of a row can be.
     let places: Vec<(RowKey, usize)> = rows.iter().map(|row| (row.key, row.tokens.len())).collect();
     let draw = |((key, position), logits): (&(RowKey, usize), &[f32])| {
-        choose(logits, params, key.uniform(*position))
+        next_token(logits, params, *key, *position)
     };
     let drawn: Vec<_> = if logits.len() < WORTH_THREADS {
         places.iter().zip(logits.chunks_exact(vocab_size)).map(draw).collect()
@@ -256,8 +256,20 @@ fn choose_for<C, E: std::error::Error + 'static>(
     logits: &[f32],
     params: &AutoregressiveParams,
 ) -> Result<Chosen, GenerateError<E>> {
-    choose(logits, params, row.key.uniform(row.tokens.len()))
-        .map_err(|source| bad_logits(row, source))
+    next_token(logits, params, row.key, row.tokens.len()).map_err(|source| bad_logits(row, source))
+}
+
+/// The token at a position of a completion: the one that must stand there, or a choice.
+fn next_token(
+    logits: &[f32],
+    params: &AutoregressiveParams,
+    key: RowKey,
+    position: usize,
+) -> Result<Chosen, crate::diffusion::BadLogits> {
+    match params.forced(position) {
+        Some(token) => forced(logits, token),
+        None => choose(logits, params, key.uniform(position)),
+    }
 }
 
 fn bad_logits<C, E: std::error::Error + 'static>(

@@ -18,6 +18,11 @@ pub struct AutoregressiveParams {
     pub suppress: Vec<u32>,
     /// Each of them ends a completion.
     pub eos_ids: Vec<u32>,
+    /// If set, every completion begins with this token, whatever the model says.
+    pub forced_first: Option<u32>,
+    /// If set, a completion that reaches `max_new_tokens` has this token there; it wins over
+    /// `forced_first`.
+    pub forced_last: Option<u32>,
     /// Most rows in a forward pass; the others wait until one finishes. Has no effect on
     /// completions.
     pub max_rows: usize,
@@ -33,8 +38,16 @@ impl AutoregressiveParams {
             top_p: None,
             suppress: Vec::new(),
             eos_ids,
+            forced_first: None,
+            forced_last: None,
             max_rows: usize::MAX,
         }
+    }
+
+    /// The token that must stand at a position of the completion, if one must.
+    pub(super) fn forced(&self, position: usize) -> Option<u32> {
+        let last = self.forced_last.filter(|_| position + 1 == self.max_new_tokens);
+        last.or(self.forced_first.filter(|_| position == 0))
     }
 
     /// Checks the parameters and the prompts against the model's vocabulary and positions.
@@ -64,7 +77,12 @@ impl AutoregressiveParams {
             return Err(ParamsError::TopP { value });
         }
         let outside = |id: u32| id as usize >= vocab_size;
-        for (name, ids) in [("eos_ids", &self.eos_ids), ("suppress", &self.suppress)] {
+        for (name, ids) in [
+            ("eos_ids", &self.eos_ids[..]),
+            ("suppress", &self.suppress),
+            ("forced_first", self.forced_first.as_slice()),
+            ("forced_last", self.forced_last.as_slice()),
+        ] {
             if let Some(&id) = ids.iter().find(|id| outside(**id)) {
                 return Err(ParamsError::OutOfVocabulary { name: name.into(), id, vocab_size });
             }

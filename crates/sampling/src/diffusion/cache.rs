@@ -4,7 +4,8 @@ use std::ops::Range;
 /// Which keys and values a denoising step recomputes (Fast-dLLM, arXiv:2505.22618, section 3.2).
 ///
 /// In the cached modes the first pass of each block runs the whole row, fills the cache and
-/// commits; the later passes of the block run a part of the row and attend to what the cache holds
+/// commits (with a refresh interval above 1, the first pass of every so many blocks; that of the
+/// others begins at the block before, whose tokens are known by now). The later passes of the block run a part of the row and attend to what the cache holds
 /// of the rest, which is out of date wherever it was computed before the block's latest commits.
 /// The tokens are then drawn from other distributions than the model's own: the behaviour policy of
 /// a cached rollout is not the exact one. Its trace holds what the cached passes said. An estimator
@@ -31,14 +32,32 @@ impl CacheMode {
         }
     }
 
-    /// Positions of a row of `len` tokens that pass `pass` of the block at `block` runs.
-    pub(super) fn window(self, pass: usize, block: Range<usize>, len: usize) -> Range<usize> {
+    /// Positions of a row of `len` tokens that a pass of the block at `block` runs; the pass is its
+    /// first, and then whether it refreshes the cache, or a later one.
+    pub(super) fn window(self, pass: BlockPass, block: Range<usize>, len: usize) -> Range<usize> {
+        let start = match pass {
+            BlockPass::Refresh => return 0..len,
+            // Keys and values of the block before still are those of a block with masks in it.
+            BlockPass::First => block.start.saturating_sub(block.len()),
+            BlockPass::Later => block.start,
+        };
         match self {
-            Self::PrefixCache if pass > 0 => block.start..len,
-            Self::DualCache if pass > 0 => block,
-            _ => 0..len,
+            Self::Exact => 0..len,
+            Self::PrefixCache => start..len,
+            Self::DualCache => start..block.end,
         }
     }
+}
+
+/// A pass among those of its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BlockPass {
+    /// The first, which fills the cache anew.
+    Refresh,
+    /// The first, which does not.
+    First,
+    /// Any other.
+    Later,
 }
 
 impl fmt::Display for CacheMode {

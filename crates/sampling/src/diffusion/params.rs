@@ -22,6 +22,8 @@ pub struct DiffusionParams {
     /// What each pass recomputes. Cached modes need a model with a cache and no guidance, and
     /// change what is drawn: see [`CacheMode`].
     pub cache: CacheMode,
+    /// Blocks from one refresh of the cache to the next, which runs the whole row; at least 1.
+    pub cache_refresh: usize,
     /// Sampling temperature; 0 is greedy.
     pub temperature: f64,
     /// Scale of classifier-free guidance; 0 is none, anything else doubles the forward passes.
@@ -51,6 +53,7 @@ impl DiffusionParams {
             block_length: gen_length,
             commit: CommitRule::Schedule { steps: gen_length },
             cache: CacheMode::Exact,
+            cache_refresh: 1,
             temperature: 0.0,
             cfg_scale: 0.0,
             remasking: Remasking::LowConfidence,
@@ -109,10 +112,13 @@ impl DiffusionParams {
     }
 
     fn check_lengths(&self) -> Result<(), ParamsError> {
-        let &Self { gen_length, block_length, max_rows, .. } = self;
-        for (name, value) in
-            [("gen_length", gen_length), ("block_length", block_length), ("max_rows", max_rows)]
-        {
+        let &Self { gen_length, block_length, max_rows, cache_refresh, .. } = self;
+        for (name, value) in [
+            ("gen_length", gen_length),
+            ("block_length", block_length),
+            ("max_rows", max_rows),
+            ("cache_refresh", cache_refresh),
+        ] {
             if value == 0 {
                 return Err(ParamsError::Zero { name });
             }

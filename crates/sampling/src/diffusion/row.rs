@@ -1,5 +1,6 @@
 use std::ops::Range;
 
+use super::cache::BlockPass;
 use super::commit::Choice;
 use super::event::RowView;
 use super::key::RowKey;
@@ -64,7 +65,13 @@ impl<'a> Row<'a> {
     /// Positions, counted from the start of the prompt, that the row's next pass runs.
     pub(super) fn window(&self, params: &DiffusionParams) -> Range<usize> {
         let block = self.prompt.len() + self.block;
-        params.cache.window(self.step_in_block, block..block + params.block_length, self.len())
+        let refreshes = (self.block / params.block_length).is_multiple_of(params.cache_refresh);
+        let pass = match (self.step_in_block, refreshes) {
+            (0, true) => BlockPass::Refresh,
+            (0, false) => BlockPass::First,
+            _ => BlockPass::Later,
+        };
+        params.cache.window(pass, block..block + params.block_length, self.len())
     }
 
     /// The tokens at positions counted from the start of the prompt.

@@ -1,6 +1,7 @@
 //! Autoregressive sampling, with models whose distributions are known.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod dynamic_rope;
 mod engine;
 mod seq2seq;
 mod toy;
@@ -274,6 +275,36 @@ fn suppressed_tokens_are_never_drawn_and_not_counted() {
         let expected = (all[completion.tokens[0] as usize] / rest).ln();
         assert!((f64::from(completion.log_probs[0]) - expected).abs() < 1e-5);
     }
+}
+
+#[test]
+fn forced_tokens_stand_where_they_must_with_their_own_probabilities() {
+    let samples: Vec<u64> = (0..50).collect();
+    let forced = AutoregressiveParams {
+        forced_first: Some(3),
+        forced_last: Some(2),
+        eos_ids: Vec::new(),
+        ..params(4)
+    };
+    for completion in &run(&[(&[2, 1], &samples)], &forced).completions[0] {
+        assert_eq!((completion.tokens[0], completion.tokens[3]), (3, 2));
+        let mut text = vec![2, 1];
+        for (token, log_prob) in completion.tokens.iter().zip(&completion.log_probs) {
+            let expected = Toy::probabilities(&text, 1.0)[*token as usize].ln();
+            assert!((f64::from(*log_prob) - expected).abs() < 1e-5);
+            text.push(*token);
+        }
+    }
+    // The last place wins where both are one; a completion that ends earlier never gets there.
+    let one = AutoregressiveParams { max_new_tokens: 1, ..forced.clone() };
+    assert_eq!(run(&[(&[2, 1], &[0])], &one).completions[0][0].tokens, [2]);
+    let early = AutoregressiveParams { eos_ids: vec![3], ..forced };
+    assert_eq!(run(&[(&[2, 1], &[0])], &early).completions[0][0].tokens, [3]);
+    let outside = AutoregressiveParams { forced_last: Some(VOCAB as u32), ..params(4) };
+    assert!(matches!(
+        outside.validate(&[], VOCAB, 100),
+        Err(ParamsError::OutOfVocabulary { name, .. }) if name == "forced_last"
+    ));
 }
 
 #[test]

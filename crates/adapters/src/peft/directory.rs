@@ -50,6 +50,15 @@ pub fn load<M: Adaptable>(model: &mut M, directory: &Path) -> Result<AdapterConf
     Ok(config)
 }
 
+/// The hash of the base weights that the file of a directory records, if it records one: with it,
+/// [`load`] refuses every other base.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Safetensors`].
+pub fn recorded_base(directory: &Path) -> Result<Option<String>, Error> {
+    tensors::base_hash(&directory.join(WEIGHTS))
+}
+
 /// Writes the adapter of a model as a directory, which appears whole or not at all. Nothing may
 /// stand at that name yet. The hash of the base weights is recorded in the file's metadata.
 ///

@@ -10,4 +10,4 @@ mod keys;
 mod tensors;
 
 pub use adapter_config::AdapterConfig;
-pub use directory::{load, save};
+pub use directory::{load, recorded_base, save};

@@ -4,6 +4,7 @@
 use crate::Error;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
@@ -81,6 +82,18 @@ pub(super) fn read(
     }
 }
 
+/// The hash of the base weights in a file's metadata, if there is one.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Safetensors`].
+pub(super) fn base_hash(path: &Path) -> Result<Option<String>, Error> {
+    let as_error = |source| Error::Safetensors { path: path.into(), source };
+    let bytes =
+        fs::read(path).map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(as_error)?;
+    Ok(header.metadata().as_ref().and_then(|entries| entries.get(BASE_HASH).cloned()))
+}
+
 /// Why a tensor has no place, where its name tells.
 fn reason(name: &str) -> &'static str {
     match name {
@@ -127,12 +140,29 @@ pub(super) fn write(path: &Path, contents: &Contents) -> Result<(), Error> {
     }
     let mut metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     metadata.extend(contents.base_hash.clone().map(|hash| (BASE_HASH.to_owned(), hash)));
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(as_error)?;
+    let mut bytes = safetensors::serialize(views, Some(metadata)).map_err(as_error)?;
+    sort_metadata(&mut bytes);
     fs::write(path, bytes).map_err(|source| Error::Io {
         action: "write",
         path: path.into(),
         source,
     })
+}
+
+/// Puts the entries of the metadata in order, which [`safetensors::serialize`] takes from a hash map:
+/// the same adapter shall be the same file. The header keeps its length.
+fn sort_metadata(file: &mut [u8]) {
+    let Some((length, rest)) = file.split_first_chunk_mut::<8>() else { return };
+    let Some(header) = rest.get_mut(..u64::from_le_bytes(*length) as usize) else { return };
+    let Ok(mut json) = serde_json::from_slice::<Map<String, Value>>(header) else { return };
+    if let Some(Value::Object(metadata)) = json.get_mut("__metadata__") {
+        metadata.sort_keys();
+    }
+    let text = Value::Object(json).to_string();
+    if text.len() <= header.len() {
+        header.fill(b' ');
+        header[..text.len()].copy_from_slice(text.as_bytes());
+    }
 }
 
 fn encode(values: &[f32], dtype: Dtype) -> (Dtype, Vec<u8>) {
@@ -151,8 +181,27 @@ fn encode(values: &[f32], dtype: Dtype) -> (Dtype, Vec<u8>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_adapter_is_the_same_file() {
+        let write = || {
+            let mut contents = Contents { base_hash: Some("abc".into()), ..Contents::default() };
+            let stored = Stored { shape: [1, 2], values: vec![1.0, 2.0], dtype: Dtype::F32 };
+            contents.tensors.insert("a".into(), stored);
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("f");
+            super::write(&path, &contents).unwrap();
+            fs::read(path).unwrap()
+        };
+        let first = write();
+        // A hash map has another order every time.
+        assert!((0..32).all(|_| write() == first));
+        let read = SafeTensors::deserialize(&first).unwrap();
+        assert_eq!(read.tensor("a").unwrap().data()[4..], 2.0f32.to_le_bytes());
+    }
 
     #[test]
     fn old_names_lose_the_adapter() {

@@ -1,9 +1,11 @@
 use std::path::Path;
 
-use crate::countdown::CountdownProblem;
-use crate::gsm8k::Gsm8kProblem;
-use crate::math::MathProblem;
-use crate::sudoku::SudokuProblem;
+use serde_json::Value;
+
+use crate::countdown::{self, CountdownProblem};
+use crate::gsm8k::{self, Gsm8kProblem};
+use crate::math::{self, MathProblem};
+use crate::sudoku::{self, SudokuProblem};
 use crate::{Problem, TaskError, TaskName};
 
 /// Reads a data set file of `task`.
@@ -22,5 +24,18 @@ pub fn read_problems(task: TaskName, path: &Path) -> Result<Vec<Box<dyn Problem>
         TaskName::Countdown => boxed(CountdownProblem::read(path)?),
         TaskName::Gsm8k => boxed(Gsm8kProblem::read(path)?),
         TaskName::Math => boxed(MathProblem::read(path)?),
+    })
+}
+
+/// The problem of one row of a JSONL data set of `task`, as [`read_problems`] takes it.
+///
+/// # Errors
+/// [`TaskError::Field`] and others where the row is no problem of this task.
+pub fn problem_from_row(task: TaskName, row: &Value) -> Result<Box<dyn Problem>, TaskError> {
+    Ok(match task {
+        TaskName::Sudoku => Box::new(sudoku::from_row(row)?),
+        TaskName::Countdown => Box::new(countdown::from_row(row)?),
+        TaskName::Gsm8k => Box::new(gsm8k::from_row(row)?),
+        TaskName::Math => Box::new(math::from_row(row)?),
     })
 }

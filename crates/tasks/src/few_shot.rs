@@ -18,8 +18,8 @@ pub struct Exercise {
 /// A fixed list of worked examples, the same before every question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FewShot {
-    /// Index in the pool and text of each example, in the order shown.
-    examples: Vec<(usize, String)>,
+    /// Index in the pool, question and worked solution of each example, in the order shown.
+    examples: Vec<(usize, [String; 2])>,
 }
 
 /// What stands between two entries.
@@ -58,7 +58,7 @@ impl FewShot {
             match worked {
                 None => unworked += 1,
                 Some(_) if !taken.insert(key(&ask)) => repeated += 1,
-                Some(worked) => examples.push((index, format!("{ask} {worked}"))),
+                Some(worked) => examples.push((index, [ask, worked])),
             }
         }
         if examples.len() < count {
@@ -82,9 +82,17 @@ impl FewShot {
     /// task without few-shot prompts. The text ends where the answer begins, without white space.
     pub fn prompt(&self, problem: &dyn Problem) -> Option<String> {
         let ask = problem.exercise()?.ask;
-        let entries: Vec<&str> =
-            self.examples.iter().map(|(_, text)| &**text).chain([&*ask]).collect();
+        let examples = self.examples.iter().map(|(_, example)| example.join(" "));
+        let entries: Vec<String> = examples.chain([ask]).collect();
         Some(entries.join(BETWEEN))
+    }
+
+    /// The same as turns of a conversation: each example's question and its worked solution, then the
+    /// problem's question. Those in even places ask, the others answer.
+    pub fn turns(&self, problem: &dyn Problem) -> Option<Vec<String>> {
+        let ask = problem.exercise()?.ask;
+        let examples = self.examples.iter().flat_map(|(_, example)| example.iter().cloned());
+        Some(examples.chain([ask]).collect())
     }
 
     /// The part of a completion that answers the question: models that are good at lists go on with
@@ -127,8 +135,12 @@ mod tests {
             prompt,
             "Question: Question 0?\nAnswer: 1+1=2\n#### 2\n\nQuestion: How many?\nAnswer:"
         );
+        let turns = shots.turns(problems(["How many?".into()])[0].as_ref()).unwrap();
+        let expected =
+            ["Question: Question 0?\nAnswer:", "1+1=2\n#### 2", "Question: How many?\nAnswer:"];
+        assert_eq!(turns, expected);
         let countdown = CountdownProblem::new(vec![1], 1).unwrap();
-        assert_eq!(shots.prompt(&countdown), None);
+        assert_eq!((shots.prompt(&countdown), shots.turns(&countdown)), (None, None));
     }
 
     #[test]

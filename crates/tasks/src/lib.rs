@@ -27,7 +27,7 @@ mod name;
 mod problem;
 mod prompt;
 
-pub use dataset::read_problems;
+pub use dataset::{problem_from_row, read_problems};
 pub use error::TaskError;
 pub use extract::AnswerFormat;
 pub use few_shot::{Exercise, FewShot};

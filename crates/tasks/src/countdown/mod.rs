@@ -15,5 +15,5 @@ pub use generate::{CountdownSettings, generate};
 pub use parse::Syntax;
 pub use part::{Part, part_of};
 pub use problem::CountdownProblem;
-pub(crate) use read::{number, numbers, split};
+pub(crate) use read::{from_row, number, numbers, split};
 pub use solve::{SOLVER_LIMIT, solve};

@@ -21,7 +21,7 @@ impl CountdownProblem {
     }
 }
 
-fn from_row(row: &Value) -> Result<CountdownProblem, TaskError> {
+pub(crate) fn from_row(row: &Value) -> Result<CountdownProblem, TaskError> {
     if let Some(list) = row.get("numbers") {
         let target = row.get("target").unwrap_or(&Value::Null);
         return CountdownProblem::new(numbers(list)?, number("target", target)?);

@@ -7,3 +7,4 @@ mod read;
 mod reward;
 
 pub use problem::Gsm8kProblem;
+pub(crate) use read::from_row;

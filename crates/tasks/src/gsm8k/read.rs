@@ -17,7 +17,7 @@ impl Gsm8kProblem {
     }
 }
 
-fn from_row(row: &Value) -> Result<Gsm8kProblem, TaskError> {
+pub(crate) fn from_row(row: &Value) -> Result<Gsm8kProblem, TaskError> {
     let (question, worked) = (text(row, "question")?, text(row, "answer")?);
     Gsm8kProblem::new(question, worked)
         .ok_or_else(|| TaskError::field("answer", "a solution that ends in `#### gold`", worked))

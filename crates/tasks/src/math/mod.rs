@@ -10,4 +10,5 @@ mod strict;
 
 pub use hendrycks::is_equivalent;
 pub use problem::MathProblem;
+pub(crate) use read::from_row;
 pub use strict::{Equality, compare};

@@ -21,7 +21,7 @@ impl MathProblem {
     }
 }
 
-fn from_row(row: &Value) -> Result<MathProblem, TaskError> {
+pub(crate) fn from_row(row: &Value) -> Result<MathProblem, TaskError> {
     let given = row.get("answer").or_else(|| row.get("extracted_groundtruth"));
     let gold = match given {
         Some(value) => plain_text(value)

@@ -10,5 +10,5 @@ mod split;
 pub use generate::generate;
 pub use grid::{Grid, all_grids, count_solutions, is_solved};
 pub use problem::SudokuProblem;
-pub(crate) use read::cells;
+pub(crate) use read::{cells, from_row};
 pub use split::{GridSplit, split_grids};

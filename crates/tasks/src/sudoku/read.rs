@@ -26,7 +26,7 @@ impl SudokuProblem {
     }
 }
 
-fn from_row(row: &Value) -> Result<SudokuProblem, TaskError> {
+pub(crate) fn from_row(row: &Value) -> Result<SudokuProblem, TaskError> {
     let [puzzle, solution] =
         if row.get("puzzle").is_some() { ["puzzle", "solution"] } else { ["input", "output"] };
     SudokuProblem::new(cells(puzzle, text(row, puzzle)?)?, cells(solution, text(row, solution)?)?)

@@ -34,7 +34,7 @@ pub struct DiffuGrpo {
 pub struct GrpoMetrics {
     /// Mean reward of the rollouts.
     pub reward: f64,
-    /// Rewards of all rollouts, group by group.
+    /// Rewards of all rollouts that have one, group by group.
     pub rewards: Vec<f64>,
     /// Standard deviation of the rewards.
     pub reward_std: f64,
@@ -64,8 +64,7 @@ impl DiffuGrpo {
     /// One rollout batch on `problems` and its inner updates. `step` keys all randomness.
     ///
     /// # Errors
-    /// Those of decoding, of the model and of [`Learner::update`]; [`Error::NonFinite`] for a
-    /// reward that is not a number.
+    /// Those of [`Self::roll_out`] and [`Self::learn`].
     pub fn step(
         &self,
         learner: &mut Learner,
@@ -75,38 +74,103 @@ impl DiffuGrpo {
         step: u64,
         interrupt: &dyn Fn() -> bool,
     ) -> Result<GrpoMetrics, Error> {
-        self.check()?;
-        if problems.is_empty() {
-            return Err(Error::Empty("problems"));
-        }
-        let rollouts = self.roll_out(learner.decoder(), problems, format, step, interrupt)?;
+        let prompts = problems
+            .iter()
+            .map(|problem| format.problem(*problem))
+            .collect::<Result<Vec<_>, _>>()?;
+        let rollouts = self.roll_out(learner.decoder(), &prompts, step, interrupt)?;
         let mut rewards = Vec::with_capacity(rollouts.len());
         for (rollout, problem) in rollouts.iter().zip(self.repeated(problems)) {
-            let reward = problem.reward(&format.completion(rollout)?);
-            if !reward.is_finite() {
-                let step = learner.step();
-                return Err(Error::NonFinite { what: "reward", value: reward, step });
-            }
-            rewards.push(reward);
+            rewards.push(Some(problem.reward(&format.completion(rollout)?)));
         }
-        let advantages = centred(&rewards, self.group_size);
+        self.learn(learner, reference, &rollouts, rewards, format.eos, step)
+    }
+
+    /// Completions of `prompts`, [`Self::group_size`] of each, one prompt after the other. `step`
+    /// keys all randomness.
+    ///
+    /// # Errors
+    /// Those of decoding; [`Error::Setting`] for settings under which the policy's own samples
+    /// would not be what the estimators score; [`Error::Empty`].
+    pub fn roll_out(
+        &self,
+        decoder: &Decoder,
+        prompts: &[Vec<u32>],
+        step: u64,
+        interrupt: &dyn Fn() -> bool,
+    ) -> Result<Vec<Rollout>, Error> {
+        self.check()?;
+        if prompts.is_empty() {
+            return Err(Error::Empty("prompts"));
+        }
+        let prompts: Vec<Vec<u32>> = (prompts.iter())
+            .flat_map(|prompt| std::iter::repeat_n(prompt.clone(), self.group_size))
+            .collect();
+        let samples: Vec<u64> = (0..prompts.len() as u64).collect();
+        let key = SampleKey { seed: self.seed, step, samples: &samples };
+        let policy = PreparedDecoder::new(decoder, self.sampling.cache)?;
+        Ok(policy.generate_with(&prompts, &self.sampling, key, &mut |_| {}, interrupt)?)
+    }
+
+    /// The inner updates on completions of [`Self::roll_out`] and what each earned; those without a
+    /// reward are left out. `step` keys all randomness.
+    ///
+    /// # Errors
+    /// Those of the model and of [`Learner::update`]; [`Error::NonFinite`] for a reward that is not
+    /// a number; [`Error::Setting`] if there is not one reward a completion.
+    pub fn learn(
+        &self,
+        learner: &mut Learner,
+        reference: &Decoder,
+        rollouts: &[Rollout],
+        rewards: Vec<Option<f64>>,
+        eos: u32,
+        step: u64,
+    ) -> Result<GrpoMetrics, Error> {
+        self.check()?;
+        if rewards.len() != rollouts.len() || !rollouts.len().is_multiple_of(self.group_size) {
+            let problem = format!(
+                "are {}, for {} completions in groups of {}",
+                rewards.len(),
+                rollouts.len(),
+                self.group_size
+            );
+            return Err(Error::Setting { key: "rewards", problem });
+        }
+        if let Some(reward) = rewards.iter().flatten().find(|reward| !reward.is_finite()) {
+            let step = learner.step();
+            return Err(Error::NonFinite { what: "reward", value: *reward, step });
+        }
+        // Where there is no reward, the mean of the group's others stands in: it moves no baseline,
+        // and the completion itself is not scored.
+        let filled: Vec<f64> = rewards
+            .chunks(self.group_size)
+            .flat_map(|group| {
+                let known: Vec<f64> = group.iter().flatten().copied().collect();
+                let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
+                group.iter().map(move |reward| reward.unwrap_or(mean))
+            })
+            .collect();
+        let advantages = centred(&filled, self.group_size);
         // Only groups that carry a signal are scored, but those whole: a completion whose reward
         // happens to be the mean of its group still counts in the average and in the divergence.
         let spread = |group: &[f64]| group.iter().any(|advantage| *advantage != 0.0);
         let groups: Vec<bool> =
             advantages.values.chunks_exact(self.group_size).map(spread).collect();
-        let kept: Vec<usize> =
-            (0..rollouts.len()).filter(|index| groups[*index / self.group_size]).collect();
+        let kept: Vec<usize> = (0..rollouts.len())
+            .filter(|index| groups[*index / self.group_size] && rewards[*index].is_some())
+            .collect();
+        let rewards: Vec<f64> = rewards.into_iter().flatten().collect();
         let inner = self.inner_updates_on(
             learner,
             reference,
-            &rollouts,
+            rollouts,
             &kept,
             &advantages.values,
-            format.eos,
+            eos,
             step,
         )?;
-        Ok(self.metrics(&rollouts, rewards, &advantages, inner, format.eos))
+        Ok(self.metrics(rollouts, rewards, &advantages, inner, eos))
     }
 
     /// Estimators score under the plain model with the mask excluded; rollouts must be drawn from
@@ -143,24 +207,6 @@ impl DiffuGrpo {
     ) -> impl Iterator<Item = &'a dyn Problem> + use<'a> {
         let group_size = self.group_size;
         problems.iter().flat_map(move |problem| std::iter::repeat_n(*problem, group_size))
-    }
-
-    fn roll_out(
-        &self,
-        decoder: &Decoder,
-        problems: &[&dyn Problem],
-        format: &PromptFormat,
-        step: u64,
-        interrupt: &dyn Fn() -> bool,
-    ) -> Result<Vec<Rollout>, Error> {
-        let prompts = self
-            .repeated(problems)
-            .map(|problem| format.problem(problem))
-            .collect::<Result<Vec<_>, _>>()?;
-        let samples: Vec<u64> = (0..prompts.len() as u64).collect();
-        let key = SampleKey { seed: self.seed, step, samples: &samples };
-        let policy = PreparedDecoder::new(decoder, self.sampling.cache)?;
-        Ok(policy.generate_with(&prompts, &self.sampling, key, &mut |_| {}, interrupt)?)
     }
 
     /// The passes of every kept completion at one inner update, and the completion of each scored
@@ -245,8 +291,9 @@ impl DiffuGrpo {
     ) -> GrpoMetrics {
         let count = rollouts.len() as f64;
         let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / count;
-        let reward = mean(&mut rewards.iter().copied());
-        let variance = mean(&mut rewards.iter().map(|r| (r - reward).powi(2)));
+        let rewarded = rewards.len().max(1) as f64;
+        let reward = rewards.iter().sum::<f64>() / rewarded;
+        let variance = rewards.iter().map(|r| (r - reward).powi(2)).sum::<f64>() / rewarded;
         let updates = inner.len();
         let over_updates = |value: &dyn Fn(&PolicyLoss) -> f64| {
             inner.iter().map(|(loss, _)| value(loss)).fold(0.0, |sum, v| sum + v)

@@ -45,6 +45,14 @@ pub enum Error {
         /// The optimiser step.
         step: usize,
     },
+    /// A saved state is not one of this model.
+    #[error("the saved {file}: {problem}")]
+    State {
+        /// "weights" or "optimizer".
+        file: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A value could not be read back from the device.
     #[error("cannot read from the device: {0}")]
     Device(String),

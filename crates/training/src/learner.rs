@@ -24,7 +24,7 @@ pub struct AdamW {
 }
 
 /// Flat gradients or moments of the trainable parameters, in visiting order.
-type Flat = Vec<Tensor<1>>;
+pub(crate) type Flat = Vec<Tensor<1>>;
 
 /// A model being trained.
 pub struct Learner {
@@ -78,6 +78,16 @@ impl Learner {
     /// Updates taken so far.
     pub fn step(&self) -> usize {
         self.step
+    }
+
+    /// First and second moments of the trainable parameters, flat, in visiting order.
+    pub(crate) fn moments(&self) -> Option<&[Flat; 2]> {
+        self.moments.as_ref()
+    }
+
+    /// Goes on from another state of the same model.
+    pub(crate) fn replace(&mut self, decoder: Decoder, moments: Option<[Flat; 2]>, step: usize) {
+        (self.decoder, self.moments, self.step) = (decoder, moments, step);
     }
 
     /// One update on `loss`, which turns the log-probabilities of all scored tokens (in the order

@@ -4,12 +4,12 @@ mod allocator;
 mod args;
 mod commands;
 mod console;
-mod durable;
 mod exit;
 mod progress;
 mod report;
 mod reproduce;
 mod signals;
+mod train;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use afterthought_kernels::{Precision, set_precision};
 use clap::Parser;
 
-use crate::args::{Cli, Command, DataCommand, ModelCommand, PrecisionChoice};
+use crate::args::{Cli, Command, DataCommand, ModelCommand, PrecisionChoice, RunsCommand};
 use crate::console::Console;
 use crate::exit::{Exit, UsageError, exit_of, explain};
 
@@ -80,6 +80,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<()> {
     match command {
         Command::Grade(args) => commands::grade::run(&args, console),
         Command::Reproduce(args) => commands::reproduce::run(&args, console),
+        Command::Train(args) => train::run(&args, console),
         Command::Generate(args) => commands::generate::run(&args, console),
         Command::Eval(args) => commands::eval::run(&args, console),
         Command::Model(ModelCommand::New(args)) => commands::model_new::run(&args, console),
@@ -91,6 +92,9 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Data(DataCommand::Generate(args)) => commands::data_generate::run(&args, console),
         Command::Data(DataCommand::Preview(args)) => commands::data_preview::run(&args, console),
         Command::Data(DataCommand::Check(args)) => commands::data_check::run(&args, console),
+        Command::Runs(RunsCommand::List(args)) => commands::runs::list(&args, console),
+        Command::Runs(RunsCommand::Show(args)) => commands::runs::show(&args, console),
+        Command::Runs(RunsCommand::Compare(args)) => commands::runs::compare(&args, console),
         Command::Doctor(args) => commands::doctor::run(&args, console),
     }
 }

@@ -2,70 +2,29 @@
 //! and on one that `transformers` made.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod program;
 
+use std::fs;
+
+use program::{document_of, ends, golden, logits, new_model};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_afterthought"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("NO_COLOR", "1")
-        .output()
-        .unwrap()
-}
-
-/// stdout of a command that ended with `code`, and its stderr.
-fn ended(folder: &Path, arguments: &[&str], code: i32) -> (String, String) {
-    let output = run(folder, arguments);
-    let [stdout, stderr] =
-        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stdout}{stderr}");
-    (stdout, stderr)
-}
-
-fn document(folder: &Path, arguments: &[&str], code: i32) -> Value {
-    let arguments = [arguments, &["--json"]].concat();
-    serde_json::from_str(&ended(folder, &arguments, code).0).unwrap()
-}
 
 /// A directory with a causal model `model`.
 fn workplace() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let new = ["model", "new", "--out", "model", "--alphabet", "abcdefgh", "--causal"];
-    let size = ["--hidden", "32", "--layers", "2", "--intermediate", "48"];
-    ended(folder.path(), &[&new[..], &size].concat(), 0);
+    new_model(folder.path(), "model", "abcdefgh", &["--causal", "--layers", "2"]);
     folder
-}
-
-fn golden(name: &str) -> PathBuf {
-    let goldens = "../models/tests/goldens/families";
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(goldens).join(name)
-}
-
-/// The values of the tensor `logits`, and its shape.
-fn logits(path: &Path) -> (Vec<f32>, Vec<usize>) {
-    let bytes = fs::read(path).unwrap();
-    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let json: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
-    let shape = json["logits"]["shape"].as_array().unwrap();
-    let shape = shape.iter().map(|size| size.as_u64().unwrap() as usize).collect();
-    assert_eq!(json["logits"]["dtype"], "F32");
-    let values = bytes[8 + header..].as_chunks::<4>().0;
-    (values.iter().map(|value| f32::from_le_bytes(*value)).collect(), shape)
 }
 
 #[test]
 fn a_sound_model_passes_and_a_damaged_one_says_where() {
     let folder = workplace();
     let check = ["model", "check", "--model", "model"];
-    let report = document(folder.path(), &check, 0);
+    let report = document_of(folder.path(), &check, 0);
     assert_eq!((&report["ok"], &report["problems"]), (&json!(true), &json!([])));
     assert_eq!(report["files"], 1);
-    assert!(ended(folder.path(), &check, 0).0.contains("all checks passed"));
+    assert!(ends(folder.path(), &check, 0).0.contains("all checks passed"));
     // One weight that is no number.
     let path = folder.path().join("model/model.safetensors");
     let whole = fs::read(&path).unwrap();
@@ -73,25 +32,25 @@ fn a_sound_model_passes_and_a_damaged_one_says_where() {
     let end = bytes.len();
     bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     fs::write(&path, &bytes).unwrap();
-    let report = document(folder.path(), &check, 1);
+    let report = document_of(folder.path(), &check, 1);
     let problem = report["problems"][0].as_str().unwrap();
     assert!(problem.contains("has 1 NaN and 0 infinite"), "{problem}");
     assert_eq!(report["weights"]["non_finite"][0]["nan"], 1);
     // A file that ends too early, and settings that ask for other tensors.
     fs::write(&path, &whole[..end - 1]).unwrap();
-    let report = document(folder.path(), &check, 1);
+    let report = document_of(folder.path(), &check, 1);
     assert!(report["problems"][0].as_str().unwrap().contains("bytes of data"), "{report}");
     fs::write(&path, &whole).unwrap();
     let config = folder.path().join("model/config.json");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3"))
         .unwrap();
-    let report = document(folder.path(), &check, 1);
+    let report = document_of(folder.path(), &check, 1);
     assert_eq!(report["problems"].as_array().unwrap().len(), 9, "{report}");
     // A tokenizer of another model.
     fs::write(&config, text.replace("\"eos_token_id\": ", "\"eos_token_id\": 1, \"x\": ")).unwrap();
     fs::remove_file(folder.path().join("model/tokenizer.json")).unwrap();
-    let report = document(folder.path(), &check, 1);
+    let report = document_of(folder.path(), &check, 1);
     assert!(report["problems"][0].as_str().unwrap().contains("tokenizer.json"), "{report}");
 }
 
@@ -102,7 +61,7 @@ fn an_export_in_shards_is_the_same_model() {
     fs::write(folder.path().join("model/afterthought.json"), provenance.to_string()).unwrap();
     fs::write(folder.path().join("model/notes.txt"), "mine").unwrap();
     let export = ["model", "export", "--model", "model", "--out", "out", "--shard-size", "8KB"];
-    let (_, stderr) = ended(folder.path(), &export, 0);
+    let (_, stderr) = ends(folder.path(), &export, 0);
     assert!(stderr.contains("left out: notes.txt"), "{stderr}");
     let out = folder.path().join("out");
     assert!(out.join("model.safetensors.index.json").is_file());
@@ -114,7 +73,7 @@ fn an_export_in_shards_is_the_same_model() {
     fs::write(folder.path().join("ids.json"), "[[3, 4, 5], [6]]").unwrap();
     let of = |model: &str| {
         let arguments = ["model", "logits", "--model", model, "--ids", "ids.json", "--out", "l.st"];
-        ended(folder.path(), &[&arguments[..], &["--precision", "f32"]].concat(), 0);
+        ends(folder.path(), &[&arguments[..], &["--precision", "f32"]].concat(), 0);
         logits(&folder.path().join("l.st"))
     };
     let (values, shape) = of("model");
@@ -126,14 +85,14 @@ fn an_export_in_shards_is_the_same_model() {
     assert!(values[row + shape[2]..].iter().all(|value| *value == 0.0));
     // In half precision, and not over what exists.
     let half = ["model", "export", "--model", "out", "--out", "half", "--dtype", "bf16"];
-    let report = document(folder.path(), &half, 0);
+    let report = document_of(folder.path(), &half, 0);
     assert_eq!(report["files"], 1);
     let config = fs::read_to_string(folder.path().join("half/config.json")).unwrap();
     assert!(config.contains("bfloat16"), "{config}");
     let (half_values, _) = of("half");
     let worst = values.iter().zip(&half_values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(worst > 0.0 && worst < 0.1, "{worst}");
-    let (stdout, stderr) = ended(folder.path(), &half, 2);
+    let (stdout, stderr) = ends(folder.path(), &half, 2);
     assert!(stdout.is_empty() && stderr.contains("half exists"), "{stderr}");
 }
 
@@ -152,21 +111,21 @@ fn ids_that_do_not_fit_are_refused_before_the_model_runs() {
         fs::write(folder.path().join("ids.json"), ids).unwrap();
         let arguments =
             ["model", "logits", "--model", "model", "--ids", "ids.json", "--out", "l.st"];
-        let (stdout, stderr) = ended(folder.path(), &arguments, 2);
+        let (stdout, stderr) = ends(folder.path(), &arguments, 2);
         assert!(stdout.is_empty() && stderr.contains(expected), "{ids}: {stderr}");
         assert!(!folder.path().join("l.st").exists());
     }
     let long = format!("[[{}]]", vec!["1"; 100_000].join(","));
     fs::write(folder.path().join("ids.json"), long).unwrap();
     let arguments = ["model", "logits", "--model", "model", "--ids", "ids.json", "--out", "l.st"];
-    assert!(ended(folder.path(), &arguments, 2).1.contains("100000 ids, the model"));
+    assert!(ends(folder.path(), &arguments, 2).1.contains("100000 ids, the model"));
 }
 
 #[test]
 fn logits_are_those_of_transformers() {
     let folder = tempfile::tempdir().unwrap();
     // `logits` of the golden file hold the first row's predictions first.
-    let directory = golden("qwen2-window-tied");
+    let directory = golden("models/tests/goldens/families/qwen2-window-tied");
     let bytes = fs::read(directory.join("golden.safetensors")).unwrap();
     let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let json: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
@@ -180,7 +139,7 @@ fn logits_are_those_of_transformers() {
     fs::write(folder.path().join("ids.json"), json!({ "ids": [row] }).to_string()).unwrap();
     let model = directory.to_str().unwrap();
     let arguments = ["model", "logits", "--model", model, "--ids", "ids.json", "--out", "l.st"];
-    ended(folder.path(), &[&arguments[..], &["--precision", "f32"]].concat(), 0);
+    ends(folder.path(), &[&arguments[..], &["--precision", "f32"]].concat(), 0);
     let (values, shape) = logits(&folder.path().join("l.st"));
     assert_eq!(shape, [1, first, 29]);
     let expected = data("logits").as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value));

@@ -6,50 +6,24 @@
 //! - wrong requests exit with 2 and name what is wrong
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod program;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
+use program::{document, ends, refused, run};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// Words of compact Countdown and Sudoku prompts.
 const WORDS: [&str; 8] = ["sudoku", "countdown", "target", ":", "+", "*", "(", ")"];
 
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_afterthought"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("NO_COLOR", "1")
-        .env_remove("AFTERTHOUGHT_DATA")
-        .output()
-        .unwrap()
-}
-
 /// stdout of a command that must have worked.
 fn result(folder: &Path, arguments: &[&str]) -> String {
-    let output = run(folder, arguments);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {stderr}");
+    let (stdout, stderr) = ends(folder, arguments, 0);
     assert!(!stderr.contains('\u{1b}'), "{stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The one JSON document on the stdout of a command that must have worked.
-fn document(folder: &Path, arguments: &[&str]) -> Value {
-    let arguments = [arguments, &["--json"]].concat();
-    serde_json::from_str(&result(folder, &arguments)).unwrap()
-}
-
-/// stderr of a command that must have been refused with nothing on stdout.
-fn refused(folder: &Path, arguments: &[&str], code: i32) -> String {
-    let output = run(folder, arguments);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
-    assert!(output.stdout.is_empty(), "an error must leave stdout empty");
-    assert!(stderr.starts_with("error: "), "{stderr}");
-    stderr
+    stdout
 }
 
 /// A directory with a word-level model `model` of random weights.
@@ -361,15 +335,4 @@ fn architectures_that_do_not_fit_are_refused() {
     assert!(letters(&["--qk-norm", "--qkv-bias"]).contains("attention_bias"));
     assert!(refuse(&["--alphabet", "aba"]).contains("\"a\" occurs twice"));
     assert!(!folder.path().join("m").exists());
-}
-
-#[test]
-fn doctor_finds_this_machine_well() {
-    let folder = tempfile::tempdir().unwrap();
-    let diagnosis = document(folder.path(), &["doctor"]);
-    assert_eq!(diagnosis["ok"], true);
-    let checks = diagnosis["checks"].as_array().unwrap();
-    assert!(checks.len() >= 7 && checks.iter().all(|check| check["ok"] == true));
-    assert!(diagnosis["machine"]["cores"].as_u64().unwrap() >= 1);
-    assert!(result(folder.path(), &["doctor"]).contains("attention"));
 }

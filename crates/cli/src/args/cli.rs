@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     DataCommand, DoctorArgs, EvalArgs, GenerateArgs, GradeArgs, ModelCommand, ReproduceArgs,
+    RunsCommand, TrainArgs,
 };
 
 /// Teach small language models to reason, after pre-training.
@@ -80,6 +81,8 @@ pub(crate) enum ColorWhen {
 pub(crate) enum Command {
     /// Reproduce a paper at laptop scale, from nothing, and write a report.
     Reproduce(ReproduceArgs),
+    /// Train a model by a recipe: supervised, or by rewards.
+    Train(TrainArgs),
     /// Re-grade generations that already exist; no model is loaded.
     Grade(GradeArgs),
     /// Generate completions with a model.
@@ -92,6 +95,9 @@ pub(crate) enum Command {
     /// Generate task data.
     #[command(subcommand)]
     Data(DataCommand),
+    /// List, show and compare runs.
+    #[command(subcommand)]
+    Runs(RunsCommand),
     /// Describe this machine and check that everything works on it.
     Doctor(DoctorArgs),
 }

@@ -137,6 +137,9 @@ pub(crate) enum GeneratedTask {
 /// `doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
+    /// Where runs are to be written: its free space is shown, and whether it takes files.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub(crate) out: PathBuf,
     /// Print one JSON document.
     #[arg(long)]
     pub(crate) json: bool,

@@ -48,6 +48,9 @@ pub(crate) struct SamplingArgs {
     /// [default: exact].
     #[arg(long, value_enum, value_name = "MODE")]
     pub(crate) cache: Option<Cache>,
+    /// Masked diffusion: blocks between two passes that fill the cache anew [default: 1].
+    #[arg(long, value_name = "N", requires = "cache")]
+    pub(crate) cache_refresh: Option<usize>,
     /// Sequences decoded together; changes the speed and the memory, never the result.
     #[arg(long, value_name = "N")]
     pub(crate) batch: Option<usize>,
@@ -80,9 +83,13 @@ pub(crate) enum Remasking {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("input").required(true).args(["prompt", "prompts"]))]
 pub(crate) struct GenerateArgs {
-    /// Model directory (config.json, safetensors, tokenizer.json).
+    /// Model directory (config.json, safetensors, tokenizer.json), or owner/name of a model in the
+    /// Hugging Face cache.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
+    /// PEFT directory of a LoRA adapter, merged into the weights as they are loaded.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
     /// One prompt.
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: Option<String>,

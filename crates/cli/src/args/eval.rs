@@ -11,9 +11,13 @@ use super::{SamplingArgs, Split};
 /// `eval`.
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    /// Model directory (config.json, safetensors, tokenizer.json).
+    /// Model directory (config.json, safetensors, tokenizer.json), or owner/name of a model in the
+    /// Hugging Face cache.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
+    /// PEFT directory of a LoRA adapter, merged into the weights as they are loaded.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
     /// The task to measure; math500 is math.
     #[arg(long, value_name = "NAME", value_parser = task_parser())]
     pub(crate) task: TaskName,
@@ -59,6 +63,10 @@ pub(crate) struct EvalPromptArgs {
     /// AFTERTHOUGHT_DATA].
     #[arg(long, value_name = "FILE")]
     pub(crate) shots_data: Option<PathBuf>,
+    /// Show the worked examples as turns of a conversation, the questions the user's and the answers
+    /// the assistant's; the model needs a chat template.
+    #[arg(long)]
+    pub(crate) few_shot_turns: bool,
     /// Begin every completion with this text, such as `<reasoning>`.
     #[arg(long, value_name = "TEXT")]
     pub(crate) prefill: Option<String>,

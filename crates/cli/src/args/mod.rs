@@ -6,7 +6,9 @@ mod decoding;
 mod eval;
 mod model;
 mod reproduce;
+mod runs;
 mod tasks;
+mod train;
 
 pub(crate) use cli::{Cli, ColorWhen, Command, PrecisionChoice};
 pub(crate) use data::{
@@ -20,4 +22,6 @@ pub(crate) use model::{
     ModelNewArgs, ModelPreset, WeightType,
 };
 pub(crate) use reproduce::{Paper, ReproduceArgs, RunPreset};
+pub(crate) use runs::{RunsCommand, RunsCompareArgs, RunsListArgs, RunsShowArgs};
 pub(crate) use tasks::{GradeArgs, Split};
+pub(crate) use train::{RecipeDocument, TrainArgs};

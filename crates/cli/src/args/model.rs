@@ -88,7 +88,7 @@ pub(crate) enum ModelPreset {
 /// `model merge`.
 #[derive(Debug, Args)]
 pub(crate) struct ModelMergeArgs {
-    /// Directory of the base model.
+    /// Directory of the base model, or owner/name of one in the Hugging Face cache.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// PEFT directory of the adapter.
@@ -109,7 +109,7 @@ pub(crate) struct ModelMergeArgs {
 /// `model info`.
 #[derive(Debug, Args)]
 pub(crate) struct ModelInfoArgs {
-    /// Model directory.
+    /// Model directory, or owner/name of a model in the Hugging Face cache.
     #[arg(value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// Print one JSON document.
@@ -120,7 +120,7 @@ pub(crate) struct ModelInfoArgs {
 /// `model check`.
 #[derive(Debug, Args)]
 pub(crate) struct ModelCheckArgs {
-    /// Model directory, or one of a Hugging Face cache.
+    /// Model directory, or owner/name of a model in the Hugging Face cache.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// Print one JSON document.
@@ -131,7 +131,7 @@ pub(crate) struct ModelCheckArgs {
 /// `model export`.
 #[derive(Debug, Args)]
 pub(crate) struct ModelExportArgs {
-    /// Model directory, or one of a Hugging Face cache.
+    /// Model directory, or owner/name of a model in the Hugging Face cache.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// The directory to create.
@@ -151,9 +151,12 @@ pub(crate) struct ModelExportArgs {
 /// `model logits`.
 #[derive(Debug, Args)]
 pub(crate) struct ModelLogitsArgs {
-    /// Model directory, or one of a Hugging Face cache.
+    /// Model directory, or owner/name of a model in the Hugging Face cache.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
+    /// PEFT directory of a LoRA adapter, merged into the weights as they are loaded.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
     /// A JSON list of lists of token ids; for an encoder-decoder an object with lists `ids` and
     /// `decoder_ids`.
     #[arg(long, value_name = "FILE.json")]

@@ -17,10 +17,10 @@ use crate::exit::hinted;
 const NOT_ENCODABLE: &str = "not_encodable";
 
 /// Checks the files and prints what is wrong; fails if anything is.
-pub(crate) fn run(args: &DataCheckArgs, _: &Console) -> anyhow::Result<()> {
+pub(crate) fn run(args: &DataCheckArgs, console: &Console) -> anyhow::Result<()> {
     args.files.iter().try_for_each(|path| require_file(path))?;
     let encoder = match &args.model {
-        Some(model) => Some(encoder(model, &args.encoding)?),
+        Some(model) => Some(encoder(model, &args.encoding, console)?),
         None => None,
     };
     let files = (args.files.iter())

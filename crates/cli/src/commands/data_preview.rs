@@ -16,7 +16,7 @@ pub(crate) fn run(args: &DataPreviewArgs, console: &Console) -> anyhow::Result<(
     if args.rows == 0 {
         return Err(UsageError::new("--rows is 0").hint("ask for at least one row").into());
     }
-    let encoder = encoder(&args.model, &args.encoding)?;
+    let encoder = encoder(&args.model, &args.encoding, console)?;
     let file = args.file.display().to_string();
     let mut checker = Checker::default();
     let mut rows = Vec::new();

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use afterthought_models::inference::InferenceModel;
+use afterthought_models::Network;
+use afterthought_models::inference::{InferenceModel, Seq2SeqModel};
 use afterthought_sampling::autoregressive::{
-    self, AutoregressiveParams, FinishReason, GenerateError, Hooks, PassEvent, Prompt, SeedKey,
+    self, AutoregressiveParams, CausalModel, FinishReason, GenerateError, Hooks, PassEvent, Prompt,
+    SeedKey,
 };
 use afterthought_sampling::diffusion::{CacheMode, DiffusionParams, Rollout, SampleKey, StepEvent};
 use afterthought_sampling::{PreparedDecoder, SampleError};
 use afterthought_text::Tokenizer;
+use afterthought_training::PromptFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::decoding_plan::DecodingPlan;
@@ -73,15 +76,18 @@ pub(crate) struct Engine<'a> {
 enum Model<'a> {
     Diffusion { decoder: PreparedDecoder<'static>, params: &'a DiffusionParams },
     Autoregressive { model: Box<InferenceModel>, params: &'a AutoregressiveParams },
+    Seq2Seq { model: Box<Seq2SeqModel>, params: &'a AutoregressiveParams },
 }
 
 impl<'a> Engine<'a> {
-    /// Packs the weights and starts to listen for signals, which a process can do once.
+    /// Packs the weights and starts to listen for signals, which a process can do once. `format` is
+    /// how the prompts were made.
     ///
     /// A causal model writes no further once its completion has one of the texts `stops`; a
     /// masked-diffusion model, which does not write from left to right, takes no notice of them.
     pub(crate) fn new(
         loaded: &'a Loaded,
+        format: &PromptFormat,
         plan: &'a DecodingPlan,
         stops: &'a [&'a str],
     ) -> anyhow::Result<Self> {
@@ -95,13 +101,19 @@ impl<'a> Engine<'a> {
                 };
                 Model::Diffusion { decoder, params }
             }
-            DecodingPlan::Autoregressive(params) => {
-                let model = Box::new(loaded.inference()?);
-                Model::Autoregressive { model, params }
-            }
+            DecodingPlan::Autoregressive(params) => match &loaded.network {
+                Network::Decoder(_) => {
+                    let model = Box::new(loaded.inference()?);
+                    Model::Autoregressive { model, params }
+                }
+                Network::EncoderDecoder(config) => {
+                    let model = Box::new(loaded.seq2seq(config)?);
+                    Model::Seq2Seq { model, params }
+                }
+            },
         };
         let interrupt = Box::new(signals::install()?);
-        let (tokenizer, ends) = (&loaded.tokenizer, loaded.ends()?);
+        let (tokenizer, ends) = (&loaded.tokenizer, loaded.ends(format)?);
         Ok(Self { model, tokenizer, ends, stops, interrupt })
     }
 
@@ -122,7 +134,16 @@ impl<'a> Engine<'a> {
                 self.denoise(decoder, params, prompts, seed, &mut clock, watch)
             }
             Model::Autoregressive { model, params } => {
-                self.write(model, params, prompts, seed, &mut clock, watch)
+                self.write(&**model, params, prompts, seed, &mut clock, watch)
+            }
+            Model::Seq2Seq { model, params } => {
+                let written = self.write(&**model, params, prompts, seed, &mut clock, watch);
+                // The start token goes through the decoder besides.
+                let counted = |decoded: Decoded| Decoded {
+                    forward_tokens: decoded.forward_tokens + 1,
+                    ..decoded
+                };
+                Ok(written?.into_iter().map(counted).collect())
             }
         }
     }
@@ -172,9 +193,9 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn write(
+    fn write<M: CausalModel>(
         &self,
-        model: &InferenceModel,
+        model: &M,
         params: &AutoregressiveParams,
         prompts: &[Prompt<'_>],
         seed: u64,

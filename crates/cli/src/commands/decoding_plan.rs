@@ -1,7 +1,9 @@
 //! How to decode with a model of either kind: the one entrance from flags to parameters.
 
+use afterthought_models::{Network, Positions};
 use afterthought_sampling::autoregressive::AutoregressiveParams;
 use afterthought_sampling::diffusion::DiffusionParams;
+use afterthought_training::PromptFormat;
 use serde::Serialize;
 
 use crate::args::SamplingArgs;
@@ -11,6 +13,7 @@ use crate::commands::autoregressive_flags::{
 use crate::commands::generation_config::GenerationConfig;
 use crate::commands::loaded::Loaded;
 use crate::commands::sampling_flags::{DiffusionSettings, check_diffusion, diffusion_params};
+use crate::console::Console;
 use crate::exit::UsageError;
 
 /// Parameters for the kind of model that was loaded.
@@ -18,7 +21,7 @@ use crate::exit::UsageError;
 pub(crate) enum DecodingPlan {
     /// Bidirectional attention and a mask token.
     Diffusion(DiffusionParams),
-    /// Causal attention.
+    /// Causal attention, in a decoder or in the second half of an encoder-decoder.
     Autoregressive(AutoregressiveParams),
 }
 
@@ -28,16 +31,29 @@ impl DecodingPlan {
     /// # Errors
     /// A usage error for flags of the other kind, for parameters that do not fit together and for a
     /// model of neither kind; a failure for a malformed generation_config.json.
-    pub(crate) fn resolve(args: &SamplingArgs, loaded: &Loaded) -> anyhow::Result<Self> {
-        let config = &loaded.config;
+    pub(crate) fn resolve(
+        args: &SamplingArgs,
+        loaded: &Loaded,
+        format: &PromptFormat,
+        console: &Console,
+    ) -> anyhow::Result<Self> {
         let file = GenerationConfig::read(&loaded.directory)?;
+        for setting in file.unused() {
+            console
+                .warn(&format!("generation_config.json: {setting} is not supported and left out"));
+        }
         if args.batch == Some(0) {
             return Err(UsageError::new("--batch is 0").hint("decode at least one row").into());
         }
-        if config.causal {
+        let bidirectional = match &loaded.network {
+            Network::Decoder(config) if !config.causal => Some(config),
+            _ => None,
+        };
+        let Some(config) = bidirectional else {
             refuse(loaded, "masked-diffusion models", "autoregressive", &diffusion_only(args))?;
-            return Ok(Self::Autoregressive(autoregressive_params(args, &file, loaded)?));
-        }
+            let params = autoregressive_params(args, &file, loaded, format)?;
+            return Ok(Self::Autoregressive(params));
+        };
         let Some(mask_id) = config.mask_token_id else {
             let message = format!(
                 "{} can be decoded neither way: its config.json has bidirectional attention and no \
@@ -49,7 +65,7 @@ impl DecodingPlan {
                 .into());
         };
         refuse(loaded, "autoregressive models", "masked diffusion", &causal_only(args))?;
-        Ok(Self::Diffusion(diffusion_params(args, &file, loaded, mask_id)?))
+        Ok(Self::Diffusion(diffusion_params(args, &file, config, loaded, mask_id)?))
     }
 
     /// Checks prompts against the parameters and the model's positions, and chooses the number of rows
@@ -130,12 +146,27 @@ fn check_lengths(
     prompts: &[Vec<u32>],
     name: &dyn Fn(usize) -> String,
 ) -> Result<(), UsageError> {
-    let positions = loaded.config.max_positions();
     for (index, prompt) in prompts.iter().enumerate() {
         if prompt.is_empty() {
             return Err(UsageError::new(format!("{} is empty", name(index)))
                 .hint("this model has no begin-of-sequence token to start from"));
         }
+        let positions = match loaded.network.positions() {
+            Positions::Shared(positions) => positions,
+            Positions::Each(most) => {
+                if prompt.len() > most || max_tokens > most {
+                    let message = format!(
+                        "{} has {} tokens and is to give {max_tokens}: the most is {most} each",
+                        name(index),
+                        prompt.len()
+                    );
+                    return Err(
+                        UsageError::new(message).hint("lower --gen-length or shorten the prompt")
+                    );
+                }
+                continue;
+            }
+        };
         let total = prompt.len().saturating_add(max_tokens);
         if total > positions {
             let message = format!(

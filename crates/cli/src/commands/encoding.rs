@@ -6,7 +6,9 @@ use afterthought_text::{ChatTemplate, Encoder, Error, SpecialInContent, Tokenize
 use anyhow::Context;
 
 use crate::args::EncodingArgs;
-use crate::commands::missing::{require_directory, require_file};
+use crate::commands::missing::require_file;
+use crate::commands::model_path::resolve;
+use crate::console::Console;
 use crate::exit::UsageError;
 
 /// The encoder of a model directory, which needs no weights.
@@ -14,8 +16,12 @@ use crate::exit::UsageError;
 /// # Errors
 /// A usage error where the directory or one of its files is missing; a failure where a file is not
 /// what it should be.
-pub(crate) fn encoder(model: &Path, args: &EncodingArgs) -> anyhow::Result<Encoder> {
-    require_directory(model)?;
+pub(crate) fn encoder(
+    given: &Path,
+    args: &EncodingArgs,
+    console: &Console,
+) -> anyhow::Result<Encoder> {
+    let model = &resolve(given, console)?;
     if !model.join("tokenizer.json").is_file() {
         return Err(UsageError::new(format!("{} has no tokenizer.json", model.display()))
             .hint("name a model directory")

@@ -8,10 +8,12 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::args::GenerateArgs;
+use crate::commands::adapter::Adapter;
 use crate::commands::decode::{Decoded, Engine, Finish, Progressed};
 use crate::commands::decoding_plan::{DecodingPlan, Settings};
 use crate::commands::loaded::{Asked, Loaded};
 use crate::commands::missing::require_file;
+use crate::commands::model_path::resolve;
 use crate::commands::steps_view::StepsView;
 use crate::console::{Console, print_json, print_text, printable};
 use crate::exit::UsageError;
@@ -24,9 +26,10 @@ pub(crate) fn run(args: &GenerateArgs, console: &Console) -> anyhow::Result<()> 
         (None, Some(path)) => read(path)?,
         (None, None) => Vec::new(),
     };
-    let loaded = Loaded::open(&args.model)?;
-    let mut plan = DecodingPlan::resolve(&args.sampling, &loaded)?;
+    let loaded = Loaded::open(&resolve(&args.model, console)?)?
+        .with_adapter(args.adapter.as_deref(), console)?;
     let format = loaded.format_with(&asked(args))?;
+    let mut plan = DecodingPlan::resolve(&args.sampling, &loaded, &format, console)?;
     let name = |index: usize| match &args.prompts {
         Some(path) => format!("{}: prompt {}", path.display(), index + 1),
         None => "the prompt".to_owned(),
@@ -38,6 +41,10 @@ pub(crate) fn run(args: &GenerateArgs, console: &Console) -> anyhow::Result<()> 
 
     let seed = args.sampling.seed;
     let settings = plan.settings(seed);
+    let adapter = loaded.adapter.as_ref();
+    if let Some(adapter) = adapter {
+        console.note(&format!("adapter {}", adapter.directory.display()));
+    }
     console.note(&format!("sampling {}", settings.line()));
     let samples: Vec<[u64; 1]> = (0..prompts.len() as u64).map(|index| [index]).collect();
     let asked: Vec<Prompt<'_>> = (prompts.iter().zip(&samples))
@@ -45,7 +52,7 @@ pub(crate) fn run(args: &GenerateArgs, console: &Console) -> anyhow::Result<()> 
         .collect();
     let decoded = if args.show_steps {
         let mut view = steps_view(&mut plan, &loaded, console, texts.len())?;
-        Engine::new(&loaded, &plan, &[])?.decode(&asked, seed, &mut |event| {
+        Engine::new(&loaded, &format, &plan, &[])?.decode(&asked, seed, &mut |event| {
             if let Progressed::Denoised(step) = event {
                 view.show(step);
             }
@@ -53,9 +60,10 @@ pub(crate) fn run(args: &GenerateArgs, console: &Console) -> anyhow::Result<()> 
     } else {
         let total = texts.len() * plan.max_tokens();
         let progress = Progress::single(console, "tokens", total as u64);
-        let decoded = Engine::new(&loaded, &plan, &[])?.decode(&asked, seed, &mut |event| {
-            progress.inc(event.tokens());
-        })?;
+        let decoded =
+            Engine::new(&loaded, &format, &plan, &[])?.decode(&asked, seed, &mut |event| {
+                progress.inc(event.tokens());
+            })?;
         progress.finish();
         decoded
     };
@@ -63,7 +71,7 @@ pub(crate) fn run(args: &GenerateArgs, console: &Console) -> anyhow::Result<()> 
         .map(|(prompt, decoded)| Generation::new(prompt, decoded, &loaded))
         .collect::<anyhow::Result<Vec<_>>>()?;
     if args.json {
-        return print_json(&Document { sampling: settings, generations });
+        return print_json(&Document { adapter, sampling: settings, generations });
     }
     Ok(print_text(&match &generations[..] {
         [only] if args.prompt.is_some() => printable(&only.completion),
@@ -125,7 +133,9 @@ fn read(path: &Path) -> anyhow::Result<Vec<String>> {
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Document {
+struct Document<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<&'a Adapter>,
     sampling: Settings,
     generations: Vec<Generation>,
 }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use afterthought_runs::durable::read_if_there;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-
-use crate::durable::read_if_there;
+use serde_json::{Map, Value};
 
 /// The file's name in a model directory.
 const NAME: &str = "generation_config.json";
@@ -48,7 +48,48 @@ pub(crate) struct GenerationConfig {
     /// What ends a completion, beside the token of config.json.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) eos_token_id: Option<OneOrMany>,
+    /// First input of an encoder-decoder's decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) decoder_start_token_id: Option<u32>,
+    /// First token of an encoder-decoder's completions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) forced_bos_token_id: Option<u32>,
+    /// Last token of completions that reach the most tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) forced_eos_token_id: Option<u32>,
+    /// The keys that are not read.
+    #[serde(flatten, skip_serializing)]
+    pub(crate) others: Map<String, Value>,
 }
+
+/// Keys that change what `transformers` writes and that nothing here honours, with the value at which
+/// they change nothing.
+const UNUSED: [(&str, f64); 14] = [
+    ("num_beams", 1.0),
+    ("repetition_penalty", 1.0),
+    ("encoder_repetition_penalty", 1.0),
+    ("no_repeat_ngram_size", 0.0),
+    ("encoder_no_repeat_ngram_size", 0.0),
+    ("min_length", 0.0),
+    ("min_new_tokens", 0.0),
+    ("min_p", 0.0),
+    ("typical_p", 1.0),
+    ("epsilon_cutoff", 0.0),
+    ("eta_cutoff", 0.0),
+    ("penalty_alpha", 0.0),
+    ("guidance_scale", 1.0),
+    ("num_beam_groups", 1.0),
+];
+
+/// The same, for keys that hold lists or names.
+const UNUSED_LISTS: [&str; 6] = [
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "bad_words_ids",
+    "sequence_bias",
+    "force_words_ids",
+    "watermarking_config",
+];
 
 /// An id or a list of ids.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,6 +132,17 @@ impl GenerationConfig {
             .with_context(|| format!("{} is not a generation configuration", path.display()))
     }
 
+    /// What the file asks for and does not get, as `key value`.
+    pub(crate) fn unused(&self) -> Vec<String> {
+        let value = |key: &str| self.others.get(key).filter(|value| !value.is_null());
+        let numbers = UNUSED.iter().filter(|(key, neutral)| {
+            value(key).is_some_and(|value| value.as_f64() != Some(*neutral))
+        });
+        let lists = UNUSED_LISTS.iter().filter(|key| value(key).is_some());
+        let keys = numbers.map(|(key, _)| key).chain(lists);
+        keys.filter_map(|key| Some(format!("{key} {}", value(key)?))).collect()
+    }
+
     /// Writes the file into a model directory, in place of one that is there.
     ///
     /// # Errors
@@ -131,7 +183,13 @@ mod tests {
         fs::write(path_in(folder.path()), foreign).unwrap();
         let read = GenerationConfig::read(folder.path()).unwrap();
         assert_eq!((read.steps, read.do_sample, read.top_p), (Some(16), Some(true), None));
-        assert_eq!(read.eos_token_id.unwrap().as_slice(), [2, 5]);
+        assert_eq!(read.eos_token_id.as_ref().unwrap().as_slice(), [2, 5]);
+        assert_eq!(read.unused(), Vec::<String>::new());
+        let foreign = r#"{"num_beams": 4, "repetition_penalty": 1.0, "min_p": 0.05,
+                          "suppress_tokens": [7], "bad_words_ids": null, "length_penalty": 2.0}"#;
+        fs::write(path_in(folder.path()), foreign).unwrap();
+        let unused = GenerationConfig::read(folder.path()).unwrap().unused();
+        assert_eq!(unused, ["num_beams 4", "min_p 0.05", "suppress_tokens [7]"]);
         fs::write(path_in(folder.path()), r#"{"steps": "many"}"#).unwrap();
         let error = GenerationConfig::read(folder.path()).unwrap_err();
         assert!(error.to_string().contains("generation_config.json"));

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use afterthought_models::hub::{self, Checkpoint, StoredType};
-use afterthought_models::inference::InferenceModel;
-use afterthought_models::{Decoder, DecoderConfig, Error as ModelError};
+use afterthought_models::inference::{InferenceModel, Seq2SeqModel};
+use afterthought_models::{
+    Decoder, DecoderConfig, EncoderDecoderConfig, Error as ModelError, Network,
+};
 use afterthought_tasks::PromptStyle;
 use afterthought_text::{ChatTemplate, Encoder, Error as TextError, Tokenizer};
 use afterthought_training::{ChatFormat, PromptFormat};
@@ -12,7 +14,10 @@ use anyhow::Context;
 use burn::tensor::Device;
 use serde_json::Value;
 
+use crate::commands::adapter::Adapter;
+use crate::commands::generation_config::GenerationConfig;
 use crate::commands::missing::{nearest, require_directory};
+use crate::console::Console;
 use crate::exit::{UsageError, hinted};
 
 /// What every model directory holds beside its weights.
@@ -37,11 +42,13 @@ pub(crate) struct Loaded {
     /// Where it came from: the snapshot, if it is in a Hugging Face cache.
     pub(crate) directory: PathBuf,
     /// Its settings.
-    pub(crate) config: DecoderConfig,
+    pub(crate) network: Network,
     /// Its weights.
     pub(crate) checkpoint: Checkpoint,
     /// Its tokenizer.
     pub(crate) tokenizer: Tokenizer,
+    /// What is merged into its weights.
+    pub(crate) adapter: Option<Adapter>,
 }
 
 impl Loaded {
@@ -56,34 +63,87 @@ impl Loaded {
         if let Some(file) = FILES.iter().find(|file| !directory.join(file).is_file()) {
             return Err(incomplete(&directory, file).into());
         }
-        let (config, checkpoint) = hub::open(&directory).map_err(|error| match error {
-            ModelError::Io { path, .. } if path.ends_with(hub::WEIGHTS) && !path.exists() => {
-                incomplete(&directory, hub::WEIGHTS).into()
-            }
-            other => anyhow::Error::new(other),
-        })?;
+        let (mut network, checkpoint) =
+            hub::open_network(&directory).map_err(|error| match error {
+                ModelError::Io { path, .. } if path.ends_with(hub::WEIGHTS) && !path.exists() => {
+                    incomplete(&directory, hub::WEIGHTS).into()
+                }
+                other => anyhow::Error::new(other),
+            })?;
+        if let Network::EncoderDecoder(config) = &mut network {
+            // The file that is about generation counts more, as in `transformers`.
+            let start = GenerationConfig::read(&directory)?.decoder_start_token_id;
+            config.decoder_start_token_id = start.unwrap_or(config.decoder_start_token_id);
+            config
+                .validate()
+                .with_context(|| format!("{}: generation_config.json", directory.display()))?;
+        }
         let tokenizer = Tokenizer::from_file(directory.join("tokenizer.json"))?;
-        let loaded = Self { directory, config, checkpoint, tokenizer };
+        let loaded = Self { directory, network, checkpoint, tokenizer, adapter: None };
         loaded.check_ids().map_err(|error| {
             hinted(error, "tokenizer.json and config.json belong to different models")
         })?;
         Ok(loaded)
     }
 
+    /// With an adapter on it, if one is given.
+    ///
+    /// # Errors
+    /// Those of [`Adapter::open`]; a usage error for an encoder-decoder.
+    pub(crate) fn with_adapter(
+        mut self,
+        given: Option<&Path>,
+        console: &Console,
+    ) -> anyhow::Result<Self> {
+        if let Some(given) = given {
+            self.decoder_config()?;
+            self.adapter = Some(Adapter::open(given, console)?);
+        }
+        Ok(self)
+    }
+
+    /// The settings of a model that is a decoder.
+    ///
+    /// # Errors
+    /// A usage error for an encoder-decoder.
+    pub(crate) fn decoder_config(&self) -> Result<&DecoderConfig, UsageError> {
+        match &self.network {
+            Network::Decoder(config) => Ok(config),
+            Network::EncoderDecoder(_) => Err(needs_decoder(&self.directory)),
+        }
+    }
+
     /// The network in f32, as training needs it.
     ///
     /// # Errors
-    /// The weights cannot be read.
+    /// The weights cannot be read, or the adapter is not one for them; a usage error for an
+    /// encoder-decoder.
     pub(crate) fn decoder(&self) -> anyhow::Result<Decoder> {
-        Ok(hub::decoder(self.config.clone(), &self.checkpoint, &Device::flex())?)
+        let config = self.decoder_config()?.clone();
+        match &self.adapter {
+            Some(adapter) => adapter.decoder(config, &self.checkpoint),
+            None => Ok(hub::decoder(config, &self.checkpoint, &Device::flex())?),
+        }
     }
 
     /// The network packed for decoding, straight from the files.
     ///
     /// # Errors
-    /// The weights cannot be read.
+    /// Those of [`Self::decoder`].
     pub(crate) fn inference(&self) -> anyhow::Result<InferenceModel> {
-        Ok(hub::inference_model(self.config.clone(), &self.checkpoint)?)
+        let config = self.decoder_config()?.clone();
+        match &self.adapter {
+            Some(adapter) => adapter.inference(config, &self.checkpoint),
+            None => Ok(hub::inference_model(config, &self.checkpoint)?),
+        }
+    }
+
+    /// The network of an encoder-decoder packed for decoding.
+    ///
+    /// # Errors
+    /// The weights cannot be read.
+    pub(crate) fn seq2seq(&self, config: &EncoderDecoderConfig) -> anyhow::Result<Seq2SeqModel> {
+        Ok(hub::seq2seq_model(config.clone(), &self.checkpoint)?)
     }
 
     /// Whether the weights are stored in half precision, so that a copy in f32 would take twice the
@@ -93,21 +153,10 @@ impl Loaded {
         tensors.into_iter().any(|tensor| tensor.dtype != StoredType::F32)
     }
 
-    /// The model's special tokens by role: (role, id), as config.json names them.
-    pub(crate) fn special_ids(&self) -> [(&'static str, Option<u32>); 4] {
-        let config = &self.config;
-        [
-            ("bos", config.bos_token_id),
-            ("eos", config.eos_token_id),
-            ("mask", config.mask_token_id),
-            ("pad", config.pad_token_id),
-        ]
-    }
-
     /// The embedding rows that no token belongs to: models often have more rows than tokens.
     pub(crate) fn unused_ids(&self) -> Vec<u32> {
         // Ids are 32 bits wide, and so are the vocabulary sizes that a model accepts.
-        (0..self.config.vocab_size as u32)
+        (0..self.network.vocab_size() as u32)
             .filter(|id| self.tokenizer.id_to_token(*id).is_err())
             .collect()
     }
@@ -140,7 +189,7 @@ impl Loaded {
     /// # Errors
     /// Also a usage error for a conversation without chat template.
     pub(crate) fn format_with(&self, asked: &Asked) -> anyhow::Result<PromptFormat> {
-        let (config, eos) = (&self.config, self.eos()?);
+        let eos = self.eos()?;
         let encoder = Encoder::raw(&self.directory, self.tokenizer.clone())?;
         let style = self.prompt_style();
         let (template, system) = match asked {
@@ -154,11 +203,26 @@ impl Loaded {
         let chat = template.map(chat).transpose()?;
         // Where the tokenizer's own files say whether a text begins with BOS, they know better than
         // config.json, which names the token whether it is used or not.
-        let bos = match self.directory.join("tokenizer_config.json").is_file() {
-            true => encoder.bos_and_eos().0,
-            false => config.bos_token_id,
+        let bos = match &self.network {
+            Network::Decoder(config) => {
+                match self.directory.join("tokenizer_config.json").is_file() {
+                    true => encoder.bos_and_eos().0,
+                    false => config.bos_token_id,
+                }
+            }
+            // Sources are wrapped as the tokenizer says.
+            Network::EncoderDecoder(_) => None,
         };
         Ok(PromptFormat { tokenizer: self.tokenizer.clone(), bos, eos, style, chat })
+    }
+
+    /// An encoder of conversations, through the model's chat template.
+    ///
+    /// # Errors
+    /// A usage error without chat template; a failure for a broken one.
+    pub(crate) fn conversation(&self) -> anyhow::Result<Encoder> {
+        let encoder = Encoder::raw(&self.directory, self.tokenizer.clone())?;
+        Ok(encoder.with_template(Some(self.template()?)))
     }
 
     /// The token that ends completions.
@@ -166,7 +230,7 @@ impl Loaded {
     /// # Errors
     /// config.json names none.
     pub(crate) fn eos(&self) -> anyhow::Result<u32> {
-        self.config.eos_token_id.with_context(|| {
+        self.network.eos_ids().first().copied().with_context(|| {
             format!(
                 "{} names no eos_token_id, so that completions could not end",
                 self.directory.join("config.json").display()
@@ -175,14 +239,13 @@ impl Loaded {
     }
 
     /// Every token that ends completions: [`Self::eos`] first, the others that config.json names, and
-    /// the one that ends the assistant's turns if the model has a chat template.
+    /// the one that ends the assistant's turns if the model is asked in a conversation.
     ///
     /// # Errors
-    /// Those of [`Self::format`].
-    pub(crate) fn ends(&self) -> anyhow::Result<Vec<u32>> {
+    /// Those of [`Self::eos`].
+    pub(crate) fn ends(&self, format: &PromptFormat) -> anyhow::Result<Vec<u32>> {
         let mut ends = vec![self.eos()?];
-        let others = self.config.other_eos_token_ids.iter().copied();
-        for id in others.chain(self.format()?.end_of_turn()) {
+        for id in self.network.eos_ids().into_iter().chain(format.end_of_turn()) {
             if !ends.contains(&id) {
                 ends.push(id);
             }
@@ -209,19 +272,26 @@ impl Loaded {
         text: &str,
         name: &str,
     ) -> anyhow::Result<Vec<u32>> {
-        format.prompt(text).map_err(|error| match error {
+        let mut ids = format.prompt(text).map_err(|error| match error {
             afterthought_training::Error::Text(TextError::UnknownWord { word, offset }) => {
                 let message =
                     format!("{name}: the model's tokenizer does not know {word:?} (byte {offset})");
                 UsageError::new(message).hint(self.known_words(&word)).into()
             }
             other => anyhow::Error::new(other).context(name.to_owned()),
-        })
+        })?;
+        // A conversation says itself where it begins and ends.
+        if let (Network::EncoderDecoder(_), None) = (&self.network, &format.chat) {
+            let (before, after) = self.tokenizer.wrapping()?;
+            ids.splice(0..0, before);
+            ids.extend(after);
+        }
+        Ok(ids)
     }
 
     fn known_words(&self, word: &str) -> String {
-        let tokens =
-            (0..self.config.vocab_size as u32).filter_map(|id| self.tokenizer.id_to_token(id).ok());
+        let ids = 0..self.network.vocab_size() as u32;
+        let tokens = ids.filter_map(|id| self.tokenizer.id_to_token(id).ok());
         match nearest(word, tokens) {
             Some(near) => format!("did you mean {near:?}? words are separated by spaces"),
             None => format!(
@@ -232,13 +302,13 @@ impl Loaded {
     }
 
     fn check_ids(&self) -> anyhow::Result<()> {
-        let (tokens, rows) = (self.tokenizer.vocab_size(), self.config.vocab_size);
+        let (tokens, rows) = (self.tokenizer.vocab_size(), self.network.vocab_size());
         anyhow::ensure!(
             tokens <= rows,
             "{}: the tokenizer has {tokens} tokens, the model {rows}",
             self.directory.display()
         );
-        for (role, id) in self.special_ids() {
+        for (role, id) in self.network.special_ids() {
             if let Some(id) = id {
                 self.tokenizer.id_to_token(id).with_context(|| {
                     format!("{}: {role}_token_id {id}", self.directory.display())
@@ -247,6 +317,12 @@ impl Loaded {
         }
         Ok(())
     }
+}
+
+/// The usage error for an encoder-decoder where only a decoder serves.
+pub(crate) fn needs_decoder(directory: &Path) -> UsageError {
+    UsageError::new(format!("{} is an encoder-decoder", directory.display()))
+        .hint("adapters, training and denoising are for decoders")
 }
 
 fn incomplete(directory: &Path, file: &str) -> UsageError {

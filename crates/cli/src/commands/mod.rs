@@ -1,5 +1,6 @@
 //! One file for each command, and what several commands share.
 
+pub(crate) mod adapter;
 pub(crate) mod autoregressive_flags;
 pub(crate) mod canvas_lines;
 pub(crate) mod data_check;
@@ -8,6 +9,8 @@ pub(crate) mod data_preview;
 pub(crate) mod decode;
 pub(crate) mod decoding_plan;
 pub(crate) mod doctor;
+#[cfg(feature = "hub")]
+pub(crate) mod download;
 pub(crate) mod encoding;
 pub(crate) mod eval;
 pub(crate) mod generate;
@@ -22,11 +25,12 @@ pub(crate) mod model_info;
 pub(crate) mod model_logits;
 pub(crate) mod model_merge;
 pub(crate) mod model_new;
+pub(crate) mod model_path;
 pub(crate) mod new_file;
 pub(crate) mod reproduce;
 pub(crate) mod row_tokens;
+pub(crate) mod runs;
 pub(crate) mod sampling_flags;
 pub(crate) mod self_test;
-pub(crate) mod seq2seq_info;
 pub(crate) mod steps_view;
 pub(crate) mod token_view;

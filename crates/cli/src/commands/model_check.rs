@@ -3,26 +3,24 @@
 use std::error::Error;
 use std::path::Path;
 
-use afterthought_models::hub::{self, Checkpoint, WeightCheck, check_weights};
-use afterthought_models::{Error as ModelError, NamedShape};
-use afterthought_text::Tokenizer;
+use afterthought_models::hub::{WeightCheck, check_weights, open_network};
 use serde::Serialize;
 
 use crate::args::ModelCheckArgs;
 use crate::commands::loaded::Loaded;
-use crate::commands::missing::require_directory;
+use crate::commands::model_path::resolve;
 use crate::console::{Console, print_json, print_text, printable};
 
 /// Checks the files, prints what was found and fails if something is wrong.
-pub(crate) fn run(args: &ModelCheckArgs, _console: &Console) -> anyhow::Result<()> {
-    require_directory(&args.model)?;
-    let report = Report::make(args);
+pub(crate) fn run(args: &ModelCheckArgs, console: &Console) -> anyhow::Result<()> {
+    let directory = resolve(&args.model, console)?;
+    let report = Report::make(&directory);
     match args.json {
         true => print_json(&report)?,
         false => print_text(&report.overview())?,
     }
     let count = report.problems.len();
-    anyhow::ensure!(report.ok, "{} has {count} problem(s)", args.model.display());
+    anyhow::ensure!(report.ok, "{} has {count} problem(s)", directory.display());
     Ok(())
 }
 
@@ -43,50 +41,24 @@ struct Report {
     weights: Option<WeightCheck>,
 }
 
-/// What both kinds of model have.
-struct Opened {
-    tensors: Vec<NamedShape>,
-    /// Whether the head is the embedding.
-    tied: bool,
-    checkpoint: Checkpoint,
-}
-
-impl Opened {
-    fn new(directory: &Path, seq2seq: bool) -> Result<Self, ModelError> {
-        if seq2seq {
-            let (config, checkpoint) = hub::open_encoder_decoder(directory)?;
-            let tied = config.tie_word_embeddings;
-            return Ok(Self { tensors: config.tensors(), tied, checkpoint });
-        }
-        let (config, checkpoint) = hub::open(directory)?;
-        let tied = config.tie_word_embeddings;
-        Ok(Self { tensors: config.tensors(), tied, checkpoint })
-    }
-}
-
 impl Report {
-    fn make(args: &ModelCheckArgs) -> Self {
-        let mut report = Self { model: args.model.display().to_string(), ..Self::default() };
+    fn make(directory: &Path) -> Self {
+        let mut report = Self { model: directory.display().to_string(), ..Self::default() };
         // Files, headers, names and shapes; then what the tokenizer has to do with them.
-        let seq2seq = hub::is_encoder_decoder(&args.model).unwrap_or(false);
-        match Opened::new(&args.model, seq2seq) {
+        match open_network(directory) {
             Err(error) => report.problems.extend(lines(&error)),
-            Ok(Opened { tensors, tied, checkpoint }) => {
+            Ok((network, checkpoint)) => {
                 report.files = checkpoint.files().len();
                 report.tensors = checkpoint.names().count();
                 report.bytes = checkpoint.bytes();
-                report.parameters =
-                    tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-                report.read_weights(check_weights(&checkpoint), tied);
+                report.parameters = network.parameters();
+                report.read_weights(check_weights(&checkpoint), network.tied());
             }
         }
         if report.weights.is_some() {
-            let described = match seq2seq {
-                true => report.describe_tokenizer(&args.model),
-                false => Loaded::open(&args.model).map(|loaded| report.describe(&loaded)),
-            };
-            if let Err(error) = described {
-                report.problems.extend(lines(error.as_ref()));
+            match Loaded::open(directory) {
+                Ok(loaded) => report.describe(&loaded),
+                Err(error) => report.problems.extend(lines(error.as_ref())),
             }
         }
         report.ok = report.problems.is_empty();
@@ -110,27 +82,12 @@ impl Report {
         self.weights = Some(found);
     }
 
-    /// What the tokenizer of an encoder-decoder has to do with its vocabulary.
-    fn describe_tokenizer(&mut self, directory: &Path) -> anyhow::Result<()> {
-        let directory = hub::model_directory(directory)?;
-        let (config, _) = hub::open_encoder_decoder(&directory)?;
-        let path = directory.join("tokenizer.json");
-        anyhow::ensure!(path.is_file(), "{} is missing", path.display());
-        let (tokens, rows) = (Tokenizer::from_file(path)?.vocab_size(), config.vocab_size);
-        anyhow::ensure!(tokens <= rows, "the tokenizer has {tokens} tokens, the model {rows}");
-        if tokens < rows {
-            let unused = rows - tokens;
-            self.notes.push(format!("{unused} rows of the vocabulary belong to no token"));
-        }
-        Ok(())
-    }
-
     fn describe(&mut self, loaded: &Loaded) {
         let unused = loaded.unused_ids().len();
         if unused > 0 {
             self.notes.push(format!("{unused} rows of the vocabulary belong to no token"));
         }
-        let special = loaded.special_ids();
+        let special = loaded.network.special_ids();
         let missing = special.iter().filter(|(role, id)| id.is_none() && *role == "eos");
         self.notes.extend(missing.map(|(role, _)| format!("config.json names no {role}_token_id")));
     }

@@ -5,23 +5,23 @@ use afterthought_models::hub::{self, Dtype, Provenance, ShardSize, model_card};
 use serde::Serialize;
 
 use crate::args::{ModelExportArgs, WeightType};
-use crate::commands::missing::require_directory;
+use crate::commands::model_path::resolve;
 use crate::console::{Console, print_json, print_text};
 use crate::exit::UsageError;
 
 /// Writes the directory and says what it holds.
 pub(crate) fn run(args: &ModelExportArgs, console: &Console) -> anyhow::Result<()> {
-    require_directory(&args.model)?;
+    let directory = resolve(&args.model, console)?;
     let dtype = args.dtype.map(|dtype| match dtype {
         WeightType::F32 => Dtype::F32,
         WeightType::Bf16 => Dtype::Bf16,
         WeightType::F16 => Dtype::F16,
     });
-    let provenance = Provenance::read(&hub::model_directory(&args.model)?)?;
+    let provenance = Provenance::read(&directory)?;
     let name = args.out.file_name().unwrap_or(args.out.as_os_str()).to_string_lossy();
     let exported =
-        hub::export(&args.model, &args.out, dtype, ShardSize(args.shard_size), &|config, files| {
-            model_card(&name, config, files, dtype, &provenance)
+        hub::export(&directory, &args.out, dtype, ShardSize(args.shard_size), &|network, files| {
+            model_card(&name, network, files, dtype, &provenance)
         })
         .map_err(|error| match error {
             ModelError::Io { action: "create", path, .. } if path.exists() => anyhow::Error::new(

@@ -9,7 +9,10 @@ use anyhow::Context;
 use serde::Deserialize;
 
 use crate::args::ModelLogitsArgs;
-use crate::commands::missing::{require_directory, require_file};
+use crate::commands::adapter::Adapter;
+use crate::commands::loaded::needs_decoder;
+use crate::commands::missing::require_file;
+use crate::commands::model_path::resolve;
 use crate::console::{Console, print_text};
 use crate::exit::UsageError;
 
@@ -17,38 +20,46 @@ use crate::exit::UsageError;
 const MOST: usize = 1 << 30;
 
 /// Runs every row through the model by itself and writes the logits.
-pub(crate) fn run(args: &ModelLogitsArgs, _console: &Console) -> anyhow::Result<()> {
-    require_directory(&args.model)?;
+pub(crate) fn run(args: &ModelLogitsArgs, console: &Console) -> anyhow::Result<()> {
+    let directory = resolve(&args.model, console)?;
     require_file(&args.ids)?;
     let rows = Rows::read(&args.ids)?;
-    if hub::is_encoder_decoder(&args.model)? {
-        return encoder_decoder(args, rows);
+    let adapter = args.adapter.as_deref();
+    if hub::is_encoder_decoder(&directory)? {
+        return match adapter {
+            Some(_) => Err(needs_decoder(&directory).into()),
+            None => encoder_decoder(args, &directory, rows),
+        };
     }
+    let adapter = adapter.map(|given| Adapter::open(given, console)).transpose()?;
     if rows.decoder_ids.is_some() {
         let message =
             format!("{} has decoder_ids, but the model has no encoder", args.ids.display());
         return Err(UsageError::new(message).hint("leave them out").into());
     }
-    let (config, checkpoint) = hub::open(&args.model)?;
+    let (config, checkpoint) = hub::open(&directory)?;
     check(&rows.ids, config.vocab_size, config.max_positions(), &args.ids)?;
     let vocab_size = config.vocab_size;
     let longest = rows.ids.iter().map(Vec::len).max().unwrap_or(0);
     let shape = [rows.ids.len(), longest, vocab_size];
     check_size(shape, &args.ids)?;
-    let model = hub::inference_model(config, &checkpoint)?;
+    let model = match &adapter {
+        Some(adapter) => adapter.inference(config, &checkpoint)?,
+        None => hub::inference_model(config, &checkpoint)?,
+    };
     write(args, shape, rows.ids.iter().map(|ids| logits_of(&model, ids)))
 }
 
 /// Runs every row of `ids` through the encoder and the row of `decoder_ids` beside it through the
 /// decoder; logits are those of the decoder's positions.
-fn encoder_decoder(args: &ModelLogitsArgs, rows: Rows) -> anyhow::Result<()> {
+fn encoder_decoder(args: &ModelLogitsArgs, directory: &Path, rows: Rows) -> anyhow::Result<()> {
     let path = args.ids.display();
     let example = r#"for example {"ids": [[5, 9, 1]], "decoder_ids": [[0, 7]]}"#;
     let Some(inputs) = rows.decoder_ids else {
         let message = format!("{path} has no decoder_ids, which an encoder-decoder needs");
         return Err(UsageError::new(message).hint(example).into());
     };
-    let (config, checkpoint) = hub::open_encoder_decoder(&args.model)?;
+    let (config, checkpoint) = hub::open_encoder_decoder(directory)?;
     let (vocab_size, positions) = (config.vocab_size, EncoderDecoderConfig::MAX_POSITIONS);
     check(&rows.ids, vocab_size, positions, &args.ids)?;
     check(&inputs, vocab_size, positions, &args.ids)?;
@@ -100,7 +111,11 @@ fn write(
         to[..row.len()].copy_from_slice(&row);
     }
     write_logits(&args.out, &logits, shape)?;
-    Ok(print_text(&format!("{}: logits {count} x {longest} x {vocab_size}", args.out.display()))?)
+    let mut line = format!("{}: logits {count} x {longest} x {vocab_size}", args.out.display());
+    if let Some(adapter) = &args.adapter {
+        line += &format!(", with the adapter {}", adapter.display());
+    }
+    Ok(print_text(&line)?)
 }
 
 fn logits_of(model: &InferenceModel, ids: &[u32]) -> anyhow::Result<Vec<f32>> {

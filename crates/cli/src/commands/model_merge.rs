@@ -11,20 +11,23 @@ use burn::tensor::Device;
 use serde::Serialize;
 
 use crate::args::{ModelMergeArgs, WeightType};
-use crate::commands::missing::require_directory;
+use crate::commands::adapter::warn_unchecked;
+use crate::commands::loaded::needs_decoder;
+use crate::commands::model_path::resolve;
 use crate::console::{Console, print_json, print_text};
 use crate::exit::UsageError;
 
 /// Merges, writes the directory and says what changed.
 pub(crate) fn run(args: &ModelMergeArgs, console: &Console) -> anyhow::Result<()> {
-    require_directory(&args.model)?;
-    require_directory(&args.adapter)?;
     if args.out.exists() {
         return Err(UsageError::new(format!("{} exists", args.out.display()))
             .hint("name a directory that does not exist yet")
             .into());
     }
-    let directory = hub::model_directory(&args.model)?;
+    let (directory, adapter) = (resolve(&args.model, console)?, resolve(&args.adapter, console)?);
+    if hub::is_encoder_decoder(&directory)? {
+        return Err(needs_decoder(&directory).into());
+    }
     let (_, checkpoint) = hub::open(&directory)?;
     let dtype = match args.dtype {
         Some(WeightType::F32) => Dtype::F32,
@@ -33,12 +36,9 @@ pub(crate) fn run(args: &ModelMergeArgs, console: &Console) -> anyhow::Result<()
         None => stored_type(&checkpoint)?,
     };
     let mut decoder = hub::load_frozen(&directory, &Device::flex())?;
-    let adapter = peft::load(&mut decoder, &args.adapter)?;
-    if !adapter.base_checked() {
-        console.warn(&format!(
-            "{} records no hash of its base weights: only names and shapes were checked",
-            args.adapter.display()
-        ));
+    let config = peft::load(&mut decoder, &adapter)?;
+    if !config.base_checked() {
+        warn_unchecked(&adapter, console);
     }
     let merged = merge(&mut decoder)?;
 
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ModelMergeArgs, console: &Console) -> anyhow::Result<()
     let summary = Summary {
         out: args.out.display().to_string(),
         dtype: dtype.name(),
-        base_checked: adapter.base_checked(),
+        base_checked: config.base_checked(),
         merged,
         left_out,
     };

@@ -3,12 +3,12 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use afterthought_runs::durable::{folder_of, persist_new, stage_beside};
 use anyhow::Context;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::commands::missing::require_directory;
-use crate::durable::{folder_of, stage_beside};
 use crate::exit::UsageError;
 
 /// A file that is being written beside its final name.
@@ -48,9 +48,7 @@ impl NewFile {
         let context = || format!("cannot write {}", self.path.display());
         let file =
             self.writer.into_inner().map_err(|error| error.into_error()).with_context(context)?;
-        file.as_file().sync_all().with_context(context)?;
-        file.persist_noclobber(&self.path).map_err(|error| error.error).with_context(context)?;
-        Ok(())
+        persist_new(file, &self.path).with_context(context)
     }
 }
 

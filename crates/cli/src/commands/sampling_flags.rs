@@ -1,6 +1,7 @@
 //! From flags, generation_config.json and the model's own numbers to parameters of masked-diffusion
 //! sampling.
 
+use afterthought_models::DecoderConfig;
 use afterthought_sampling::diffusion::{
     CacheMode, CommitRule, DiffusionParams, ParamsError, Remasking,
 };
@@ -27,10 +28,10 @@ const LOGITS: usize = 1 << 26;
 pub(crate) fn diffusion_params(
     args: &SamplingArgs,
     file: &GenerationConfig,
+    config: &DecoderConfig,
     loaded: &Loaded,
     mask_id: u32,
 ) -> anyhow::Result<DiffusionParams> {
-    let config = &loaded.config;
     let eos_id = loaded.eos()?;
     let (gen_length, block_length, steps) = lengths(args, file);
     let rows = (LOGITS / config.vocab_size / block_length.max(1)).clamp(1, ROWS);
@@ -46,6 +47,7 @@ pub(crate) fn diffusion_params(
             Some(Cache::Prefix) => CacheMode::PrefixCache,
             Some(Cache::Dual) => CacheMode::DualCache,
         },
+        cache_refresh: args.cache_refresh.unwrap_or(1),
         temperature: args.temperature.or(file.temperature).unwrap_or(0.0),
         cfg_scale: args.cfg_scale.or(file.cfg_scale).unwrap_or(0.0) as f32,
         remasking: remasking(args.remasking, file.remasking),
@@ -75,7 +77,7 @@ pub(crate) fn check_diffusion(
         );
         return Err(UsageError::new(message).hint("leave it out").into());
     }
-    params.validate(prompts, loaded.config.vocab_size).map_err(usage)?;
+    params.validate(prompts, loaded.network.vocab_size()).map_err(usage)?;
     Ok(())
 }
 
@@ -148,6 +150,9 @@ pub(crate) struct DiffusionSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     factor: Option<f32>,
     cache: &'static str,
+    /// Absent where every block fills the cache anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_refresh: Option<usize>,
     seed: u64,
 }
 
@@ -172,6 +177,7 @@ impl DiffusionSettings {
                 _ => None,
             },
             cache: params.cache.name(),
+            cache_refresh: (params.cache_refresh > 1).then_some(params.cache_refresh),
             seed,
         }
     }
@@ -187,6 +193,9 @@ impl DiffusionSettings {
         }
         if self.cache != CacheMode::Exact.name() {
             line += &format!(", {} cache", self.cache);
+            if let Some(blocks) = self.cache_refresh {
+                line += &format!(" filled anew every {blocks} blocks");
+            }
         }
         line += &format!(", temperature {}", self.temperature);
         if self.cfg_scale > 0.0 {
@@ -216,6 +225,7 @@ mod tests {
             top_k: None,
             top_p: None,
             cache: None,
+            cache_refresh: None,
             batch: None,
             seed: 0,
         }

@@ -33,7 +33,11 @@ pub(crate) struct Check {
 /// Runs every check. f32 is checked whatever the precision in use, bf16 where the processor has it.
 pub(crate) fn checks() -> Vec<Check> {
     let device = Device::flex();
-    let mut checks = at(Precision::F32, || f32_checks(&device));
+    let mut checks = at(Precision::F32, || {
+        let mut checks = f32_checks(&device);
+        checks.push(f64_check(&device));
+        checks
+    });
     if Precision::fastest() == Precision::Bf16 {
         checks.push(at(Precision::Bf16, || bf16_check(&device)));
     }
@@ -48,6 +52,24 @@ fn at<T>(wanted: Precision, work: impl FnOnce() -> T) -> T {
     let result = work();
     let _ = set_precision(before);
     result
+}
+
+/// The f32 product against sums in f64: the composed product might be wrong in the same way.
+fn f64_check(device: &Device) -> Check {
+    let (x, weight) = (values(37 * 48, 1), values(80 * 48, 3));
+    let matrix = |values: &[f32], rows| {
+        Tensor::<2>::from_data(TensorData::new(values.to_vec(), [rows, 48]), device)
+    };
+    let product = functions::linear(matrix(&x, 37), matrix(&weight, 80));
+    let dot = |row: &[f32], column: &[f32]| {
+        row.iter().zip(column).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() as f32
+    };
+    let exact: Vec<f32> = x
+        .chunks(48)
+        .flat_map(|row| weight.chunks(48).map(move |column| dot(row, column)))
+        .collect();
+    let exact = Tensor::<2>::from_data(TensorData::new(exact, [37, 80]), device);
+    check("linear, f64 sums", difference(&product, &exact), ROUNDING)
 }
 
 /// The bf16 product against the f32 product of factors that were rounded beforehand: products of

@@ -31,6 +31,12 @@ pub(crate) struct Report {
     pub(crate) claims: Vec<Claim>,
     /// Everything dropped, truncated, skipped or not measured, each in a sentence.
     pub(crate) warnings: Vec<String>,
+    /// Facts of the run for the head of the page, instead of the preset.
+    #[serde(default, skip_serializing_if = "Named::is_empty")]
+    pub(crate) facts: Named<String>,
+    /// Numbers that look alarming and are not, each in a sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hints: Vec<String>,
     /// One sentence under the page's title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) summary: Option<String>,
@@ -190,6 +196,8 @@ impl Report {
             tables: Named::default(),
             claims: Vec::new(),
             warnings: Vec::new(),
+            facts: Named::default(),
+            hints: Vec::new(),
             summary: None,
             curves: Named::default(),
             samples: Vec::new(),

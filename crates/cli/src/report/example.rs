@@ -30,6 +30,7 @@ pub(super) fn example() -> Report {
         "12 of 4096 training traces were longer than the context and were left out.".into(),
         "The ablation without prompt masking was not run (add --ablations).".into(),
     ];
+    report.hints = vec!["Step 1: loss is 0 and that is as it should be.".into()];
     let recipe = json!({
         "model": {"hidden": 96, "layers": 3, "heads": 4, "intermediate": 256},
         "sft": {"steps": 150, "learning_rate": 3e-4, "batch": 64},

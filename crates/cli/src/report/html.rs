@@ -27,6 +27,7 @@ pub(super) fn page(report: &Report) -> String {
         Section { id: "samples", title: "Samples", body: samples(&report.samples) },
         Section { id: "run", title: "Machine and recipe", body: run(report) },
         Section { id: "warnings", title: "Warnings", body: warnings(&report.warnings) },
+        Section { id: "hints", title: "Hints", body: hints(&report.hints) },
     ];
     let shown = || sections.iter().filter(|section| !section.body.is_empty());
     let links: String = shown().map(Section::link).collect();
@@ -68,17 +69,27 @@ impl Section {
 /// Title, summary, facts of the run, and how many claims hold.
 fn head(report: &Report) -> String {
     let summary = report.summary.as_deref().map(escape).unwrap_or_default();
-    let facts = [
-        ("preset", escape(&report.preset)),
+    let own = report.facts.iter().map(|(name, value)| (name, escape(value)));
+    let mut facts: Vec<(&str, String)> = match report.facts.is_empty() {
+        true => vec![("preset", escape(&report.preset))],
+        false => own.collect(),
+    };
+    facts.extend([
         ("seed", report.seed.to_string()),
         ("time", show(report.elapsed_s, Some(Unit::Seconds))),
         ("processor", machine_line(&report.machine)),
-    ];
+    ]);
+    if !report.warnings.is_empty() {
+        // They stand at the end of the page and must not be missed.
+        let link = format!("<a class=\"more\" href=\"#warnings\">{}</a>", report.warnings.len());
+        facts.push(("warnings", link));
+    }
     let mut html = format!("<header><h1>{}</h1><p class=\"summary\">{summary}</p><dl>", {
         escape(&report.command)
     });
     // Writing to a String cannot fail, here and below.
     for (name, value) in facts {
+        let name = escape(name);
         let _ = write!(html, "<div><dt>{name}</dt><dd>{value}</dd></div>");
     }
     html.push_str("</dl>");
@@ -272,6 +283,14 @@ fn warnings(warnings: &[String]) -> String {
     format!("<ul class=\"warnings\">{items}</ul>\n")
 }
 
+fn hints(hints: &[String]) -> String {
+    if hints.is_empty() {
+        return String::new();
+    }
+    let items: String = hints.iter().map(|hint| format!("<li>{}</li>", escape(hint))).collect();
+    format!("<ul class=\"hints\">{items}</ul>\n")
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
@@ -316,6 +335,8 @@ mod tests {
         report.samples[0].variant = attack.into();
         report.samples[0].more.insert(attack.into(), attack.into());
         report.warnings.push(attack.into());
+        report.hints.push(attack.into());
+        report.facts.insert(attack, attack.into());
         report.claims[0].statement = attack.into();
         report.claims[0].id = attack.into();
         report.claims[0].evidence.insert(attack.into(), attack.into());
@@ -323,6 +344,13 @@ mod tests {
         let html = page(&report);
         assert!(!html.contains("<script") && !html.contains("<img"));
         assert!(html.contains("&lt;/pre&gt;&lt;script&gt;alert(1)"));
+    }
+
+    #[test]
+    fn the_head_counts_the_warnings() {
+        let html = page(&example());
+        assert!(html.contains("<a class=\"more\" href=\"#warnings\">2</a>"));
+        assert!(!page(&Report::new("train", "x", 1)).contains("class=\"more\""));
     }
 
     #[test]
@@ -344,7 +372,7 @@ mod tests {
     #[test]
     fn an_empty_report_has_no_empty_sections() {
         let html = page(&Report::new("reproduce d1", "smoke", 1));
-        for id in ["claims", "results", "curves", "samples"] {
+        for id in ["claims", "results", "curves", "samples", "hints"] {
             assert!(!html.contains(&format!("id=\"{id}\"")), "{id}");
         }
         assert!(html.contains("id=\"warnings\"") && html.contains("None."));

@@ -10,6 +10,7 @@ mod named;
 mod number;
 mod svg;
 mod table;
+pub(crate) mod train;
 mod write;
 
 pub(crate) use document::{Better, Cell, Claim, Curve, Report, Sample, Series, Table, Unit};

@@ -41,15 +41,20 @@ fn plain(value: f64) -> String {
         return count(value as i64);
     }
     if !(1e-4..1e9).contains(&size) {
-        return signed(format!("{value:.2e}"));
+        let text = format!("{value:.2e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        return signed(format!("{}e{power}", without_zeros(digits)));
     }
     let decimals = (3 - size.log10().floor() as i32).clamp(0, 7) as usize;
-    let text = format!("{value:.decimals$}");
-    let text = match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    };
-    signed(text)
+    signed(without_zeros(&format!("{value:.decimals$}")).to_owned())
+}
+
+/// Digits without the zeros that end a fraction.
+fn without_zeros(digits: &str) -> &str {
+    match digits.contains('.') {
+        true => digits.trim_end_matches('0').trim_end_matches('.'),
+        false => digits,
+    }
 }
 
 /// Writes the sign as a minus, not a hyphen, and drops it from a rounded zero.
@@ -67,10 +72,20 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        let shown = [0.81346, 12.0, 1234.56, -0.5, 3e-6, 12345.0, 0.1 + 0.2, 1e12];
+        let shown = [0.81346, 12.0, 1234.56, -0.5, 3e-6, -2.5e-7, 12345.0, 0.1 + 0.2, 1e12];
         assert_eq!(
             shown.map(|value| show(value, None)),
-            ["0.8135", "12", "1235", "\u{2212}0.5", "3.00e-6", "12\u{2009}345", "0.3", "1.00e12"]
+            [
+                "0.8135",
+                "12",
+                "1235",
+                "\u{2212}0.5",
+                "3e-6",
+                "\u{2212}2.5e-7",
+                "12\u{2009}345",
+                "0.3",
+                "1e12"
+            ]
         );
     }
 

@@ -10,6 +10,7 @@ use super::escape::escape;
 use super::number::show;
 
 const WIDTH: f64 = 560.0;
+/// Least room for the labels of the vertical axis.
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 14.0;
 const PLOT: f64 = 236.0;
@@ -83,6 +84,7 @@ pub(super) fn nice_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
 /// Data to page coordinates.
 struct Frame {
     top: f64,
+    left: f64,
     x: (f64, f64),
     y: (f64, f64),
     x_ticks: Vec<f64>,
@@ -104,11 +106,13 @@ impl Frame {
         let y = range(y_ticks.iter().copied());
         let x_ticks =
             nice_ticks(x.0, x.1, 6).into_iter().filter(|tick| (x.0..=x.1).contains(tick)).collect();
-        Some(Self { top, x, y, x_ticks, y_ticks })
+        let longest = y_ticks.iter().map(|tick| show(*tick, None).chars().count()).max();
+        let left = LEFT.max(12.0 + CHARACTER * longest.unwrap_or_default() as f64);
+        Some(Self { top, left, x, y, x_ticks, y_ticks })
     }
 
     fn x(&self, value: f64) -> f64 {
-        LEFT + (value - self.x.0) / (self.x.1 - self.x.0) * (WIDTH - LEFT - RIGHT)
+        self.left + (value - self.x.0) / (self.x.1 - self.x.0) * (WIDTH - self.left - RIGHT)
     }
 
     fn y(&self, value: f64) -> f64 {
@@ -117,14 +121,14 @@ impl Frame {
 
     fn axes(&self, svg: &mut String, x_label: &str) {
         let bottom = self.top + PLOT;
-        let right = WIDTH - RIGHT;
+        let (left, right) = (self.left, WIDTH - RIGHT);
         for tick in &self.y_ticks {
             let y = self.y(*tick);
             let _ = write!(
                 svg,
-                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+                "<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
                  <text class=\"tick\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                LEFT - 8.0,
+                left - 8.0,
                 y + 4.0,
                 show(*tick, None)
             );
@@ -142,7 +146,7 @@ impl Frame {
         }
         let _ = write!(
             svg,
-            "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{bottom}\" y2=\"{bottom}\"/>\
+            "<line class=\"axis\" x1=\"{left}\" x2=\"{right}\" y1=\"{bottom}\" y2=\"{bottom}\"/>\
              <text class=\"label\" text-anchor=\"end\" x=\"{right}\" y=\"{:.1}\">{}</text>",
             bottom + 39.0,
             escape(x_label)
@@ -303,6 +307,21 @@ mod tests {
         assert_eq!(svg.matches("<title>").count(), 4);
         assert!(svg.contains("<title>d1\n100: 0.8 [0.7, 0.9]</title>"), "{svg}");
         assert!(svg.contains("aria-label=\"rewards: reward against step\""));
+    }
+
+    #[test]
+    fn long_labels_have_room() {
+        let label_x = |top: f64| -> f64 {
+            let svg =
+                line_chart("x", &curve(&[("a", &[[0.0, 0.0, 0.0, 0.0], [1.0, top, top, top]])]));
+            let (_, rest) = svg.split_once("text-anchor=\"end\" x=\"").unwrap_or_default();
+            rest.split('"').next().and_then(|x| x.parse().ok()).unwrap_or_default()
+        };
+        assert_eq!(label_x(1.0), LEFT - 8.0);
+        // "6 000 000" is nine characters.
+        assert!(label_x(6e6) >= 9.0 * 7.0, "{}", label_x(6e6));
+        // "1.5e-5" is six: a little more than there is anyway.
+        assert!(label_x(2.2e-5) > LEFT - 8.0);
     }
 
     #[test]

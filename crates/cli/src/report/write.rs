@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::{Cell, Report};
 use super::html;
-use crate::durable::replace_file;
+use afterthought_runs::durable::replace_file;
 
 /// Why a report cannot be written.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,8 @@
 //! A stage is finished when its JSON stands in `stages/`; running the same command again continues
 //! behind the last finished stage, and another request in the same directory is refused.
 
-use crate::durable::{read_if_there, replace_file};
 use crate::exit::{AlreadyComplete, UsageError};
+use afterthought_runs::durable::{read_if_there, replace_file};
 use anyhow::Context;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

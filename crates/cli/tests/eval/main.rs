@@ -5,15 +5,18 @@
 //! - files of another request, wrong data and flags that do not apply are refused by name
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
+#[path = "../program/mod.rs"]
 mod program;
 mod resume;
+mod workplace;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use program::{document, ends, lines, refused, rows, workplace};
+use program::{document, ends, refused};
 use serde_json::Value;
+use workplace::{lines, rows, workplace};
 
 const GSM8K: [&str; 4] = ["eval", "--task", "gsm8k", "--data"];
 
@@ -211,7 +214,7 @@ fn a_prefill_is_part_of_the_prompt_and_of_what_is_graded() {
     assert!(!lines[0]["completion"].as_str().unwrap().starts_with("<answer>7"));
     let plain = document(folder.path(), &[&eval[..], &["--out", "plain.jsonl"]].concat());
     assert_eq!(plain["prompt"]["prefill"], "");
-    let hash = |name: &str| program::lines(&folder.path().join(name))[0]["prompt_hash"].clone();
+    let hash = |name: &str| workplace::lines(&folder.path().join(name))[0]["prompt_hash"].clone();
     assert_ne!(hash("o.jsonl"), hash("plain.jsonl"));
 }
 
@@ -380,4 +383,37 @@ fn the_published_files_are_measured() {
         assert_eq!(result["items"].to_string(), limit);
         assert_eq!(result["task"], if task == "math500" { "math" } else { task });
     }
+}
+
+#[test]
+fn examples_can_be_turns_of_a_conversation() {
+    let folder = workplace();
+    let template = "{% for m in messages %}<{{ m.role[0] }}>{{ m.content }}\n{% endfor %}<a>";
+    let eval = [&GSM8K[..], &["test.jsonl", "--model", "ar", "--limit", "2", "--gen-length", "8"]];
+    let shots = ["--shots", "2", "--shots-data", "train.jsonl"];
+    let eval = [&eval.concat()[..], &shots].concat();
+    let turns = [&eval[..], &["--few-shot-turns"]].concat();
+    assert!(
+        refused(folder.path(), &[&turns[..], &["-q"]].concat(), 2).contains("has no chat template")
+    );
+    fs::write(folder.path().join("ar/chat_template.jinja"), template).unwrap();
+    let of = |arguments: &[&str], out: &str| {
+        let result = document(folder.path(), &[arguments, &["--out", out]].concat());
+        let lines = workplace::lines(&folder.path().join(out));
+        (result["prompt"]["style"].clone(), lines[0]["prompt"].as_str().unwrap().to_owned())
+    };
+    let (style, listed) = of(&eval, "listed.jsonl");
+    assert_eq!(style, "few-shot");
+    let (style, prompt) = of(&turns, "turns.jsonl");
+    assert_eq!(style, "few-shot turns");
+    // The same examples and the same question, each under its speaker.
+    let entries: Vec<&str> = listed.split("\n\n").collect();
+    let mut expected = String::new();
+    for entry in &entries[..2] {
+        let (ask, worked) = entry.split_once("Answer: ").unwrap();
+        expected += &format!("<u>{ask}Answer:\n<a>{worked}\n");
+    }
+    assert_eq!(prompt, format!("{expected}<u>{}\n<a>", entries[2]));
+    let none = [&GSM8K[..], &["test.jsonl", "--model", "ar", "--few-shot-turns"]].concat();
+    assert!(refused(folder.path(), &none, 2).contains("--shots is 0"));
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::program::{document, ends, refused, start, workplace};
+use crate::program::{document, ends, refused};
+use crate::workplace::{start, workplace};
 use serde_json::Value;
 
 const EVAL: [&str; 7] = ["eval", "--task", "gsm8k", "--data", "test.jsonl", "--model", "ar"];

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::score::{Estimate, Score};
+use crate::commands::adapter::Adapter;
 use crate::commands::decoding_plan::Settings;
 use crate::console::table;
 
@@ -16,6 +17,8 @@ use crate::console::table;
 pub(super) struct Document {
     pub(super) task: TaskName,
     pub(super) model: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) adapter: Option<Adapter>,
     /// The file, or the part of a generated task.
     pub(super) data: String,
     pub(super) prompt: Value,
@@ -77,8 +80,12 @@ impl Document {
             }
             table.add_row(row);
         }
+        let adapter = match &self.adapter {
+            Some(adapter) => format!("\nwith the adapter {}", adapter.directory.display()),
+            None => String::new(),
+        };
         format!(
-            "{}\n{} in the format asked for, {} cut short, {:.1} tokens a completion",
+            "{}\n{} in the format asked for, {} cut short, {:.1} tokens a completion{adapter}",
             table.trim_fmt(),
             percent(self.format_rate.estimate),
             self.truncated,

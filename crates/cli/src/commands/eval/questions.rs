@@ -1,6 +1,7 @@
 //! The wording of an item: what the model is shown, and which part of what it writes is graded.
 
 use afterthought_tasks::{AnswerFormat, FewShot, Problem, PromptStyle, TaskName};
+use afterthought_text::Message;
 use anyhow::Context;
 use serde_json::{Value, json};
 
@@ -26,6 +27,11 @@ impl Shots {
     pub(super) fn draw(args: &EvalArgs, data: &Data) -> anyhow::Result<Option<Self>> {
         let wanted = &args.prompt;
         if wanted.shots == 0 {
+            if wanted.few_shot_turns {
+                return Err(UsageError::new("--few-shot-turns is given and --shots is 0")
+                    .hint("say how many examples with --shots K")
+                    .into());
+            }
             if wanted.shots_data.is_some() {
                 return Err(UsageError::new("--shots-data is given and --shots is 0")
                     .hint("say how many examples with --shots K")
@@ -65,6 +71,8 @@ impl Shots {
 pub(super) struct Questions {
     style: PromptStyle,
     shots: Option<Shots>,
+    /// Whether the examples are turns of a conversation.
+    pub(super) in_turns: bool,
     /// What every completion begins with.
     pub(super) prefill: String,
     /// The form that the prompt asks for.
@@ -80,7 +88,7 @@ impl Questions {
             (None, _) => AnswerFormat::Tags,
         };
         let prefill = args.prompt.prefill.clone().unwrap_or_default();
-        Self { style, shots, prefill, format }
+        Self { style, shots, in_turns: args.prompt.few_shot_turns, prefill, format }
     }
 
     /// The text shown to the model, without the prefill.
@@ -92,6 +100,14 @@ impl Questions {
                 .prompt(problem)
                 .with_context(|| format!("{} has no few-shot prompts", problem.task())),
         }
+    }
+
+    /// The turns that are shown to the model where the examples are turns, without the prefill.
+    pub(super) fn turns(&self, problem: &dyn Problem) -> anyhow::Result<Vec<Message>> {
+        let shots = self.shots.as_ref().and_then(|shots| shots.examples.turns(problem));
+        let turns = shots.with_context(|| format!("{} has no few-shot prompts", problem.task()))?;
+        let roles = ["user", "assistant"].into_iter().cycle();
+        Ok(turns.into_iter().zip(roles).map(|(text, role)| Message::new(role, text)).collect())
     }
 
     /// What is graded of a completion: the prefill belongs to it, a further example does not.
@@ -111,6 +127,7 @@ impl Questions {
     /// The wording as a document.
     pub(super) fn identity(&self) -> Value {
         let style = match (&self.shots, self.style) {
+            (Some(_), _) if self.in_turns => "few-shot turns",
             (Some(_), _) => "few-shot",
             (None, PromptStyle::D1) => "d1",
             (None, PromptStyle::Compact) => "compact",

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use afterthought_runs::durable::folder_of;
 use afterthought_tasks::generations::EVALUATION_SCHEMA;
 use anyhow::Context;
 use serde::Serialize;
@@ -12,7 +13,6 @@ use super::line::Line;
 use super::request::{Header, differences};
 use crate::commands::missing::require_directory;
 use crate::console::Console;
-use crate::durable::folder_of;
 use crate::exit::UsageError;
 
 /// A file that is being appended to. It is locked: two commands cannot write it at a time.

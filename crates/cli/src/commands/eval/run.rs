@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use afterthought_kernels::precision;
+use afterthought_models::Network;
 use afterthought_sampling::Interrupted as Stopped;
 use afterthought_tasks::generations::EVALUATION_SCHEMA;
 use serde_json::json;
@@ -22,6 +23,7 @@ use crate::args::EvalArgs;
 use crate::commands::decode::{Engine, Finish};
 use crate::commands::decoding_plan::DecodingPlan;
 use crate::commands::loaded::Loaded;
+use crate::commands::model_path::resolve;
 use crate::console::{Console, print_json, print_text};
 use crate::exit::{AlreadyComplete, Interrupted, UsageError, hinted};
 use crate::progress::Progress;
@@ -43,16 +45,26 @@ pub(crate) fn run(args: &EvalArgs, console: &Console) -> anyhow::Result<()> {
     if let Some(shots) = &shots {
         console.note(&format!("{} worked examples of {}", args.prompt.shots, shots.source));
     }
-    let loaded = Loaded::open(&args.model)?;
-    let mut plan = DecodingPlan::resolve(&args.sampling, &loaded)?;
+    let loaded = Loaded::open(&resolve(&args.model, console)?)?
+        .with_adapter(args.adapter.as_deref(), console)?;
+    let format = loaded.format()?;
+    let mut plan = DecodingPlan::resolve(&args.sampling, &loaded, &format, console)?;
     let questions = Questions::new(args, shots, loaded.prompt_style());
-    let worded = Worded::new(&loaded, &questions, &data)?;
+    let worded = Worded::new(&loaded, &format, &questions, &data)?;
     plan.fit(&loaded, &worded.tokens, &|index| format!("the prompt of item {index}"))?;
 
     let settings = plan.settings(args.sampling.seed);
     let request = json!({
         "task": args.task,
-        "model": match args.out { Some(_) => of_model(&args.model)?, None => String::new() },
+        "model": match args.out { Some(_) => of_model(&loaded.directory)?, None => String::new() },
+        "adapter": match (&args.out, &loaded.adapter) {
+            (Some(_), Some(adapter)) => Some(of_model(&adapter.directory)?),
+            _ => None,
+        },
+        "decoder_start": match &loaded.network {
+            Network::EncoderDecoder(config) => Some(config.decoder_start_token_id),
+            Network::Decoder(_) => None,
+        },
         "data": data.identity,
         "prompt": questions.identity(),
         "sampling": settings,
@@ -87,7 +99,7 @@ pub(crate) fn run(args: &EvalArgs, console: &Console) -> anyhow::Result<()> {
     if total > 0 {
         let progress = Progress::single(console, "tokens", (total * plan.max_tokens()) as u64);
         let writer = Writer {
-            engine: Engine::new(&loaded, &plan, questions.stops())?,
+            engine: Engine::new(&loaded, &format, &plan, questions.stops())?,
             tokenizer: &loaded.tokenizer,
             questions: &questions,
             data: &data,
@@ -113,6 +125,7 @@ pub(crate) fn run(args: &EvalArgs, console: &Console) -> anyhow::Result<()> {
     let document = Document {
         task: args.task,
         model: header.model,
+        adapter: loaded.adapter.clone(),
         data: header.data,
         prompt: questions.identity(),
         sampling: settings,

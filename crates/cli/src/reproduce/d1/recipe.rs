@@ -122,6 +122,7 @@ pub(crate) struct Rl {
     pub(crate) prompt_mask: f64,
     pub(crate) scope: Scope,
     pub(crate) gen_length: usize,
+    pub(crate) tokens_per_step: usize,
     pub(crate) temperature: f64,
     pub(crate) validate_every: usize,
 }

@@ -248,7 +248,7 @@ impl Stages<'_> {
             objective: options.objective(),
             group_size: options.group_size,
             inner_updates: options.inner_updates,
-            sampling: world.decoding(options.gen_length, options.temperature),
+            sampling: world.rollouts(options),
             max_rows: MAX_ROWS,
             seed: world.seed,
         };

@@ -1,6 +1,6 @@
 //! Everything the stages share: tokenizer, tasks, problems, decoding.
 
-use super::recipe::Recipe;
+use super::recipe::{Recipe, Rl};
 use afterthought_models::DecoderConfig;
 use afterthought_models::family::Family;
 use afterthought_random::Stream;
@@ -121,6 +121,14 @@ impl World {
         // Nothing behind the first EOS is read, and the loss stops there too.
         params.stop_after_eos = true;
         params.max_rows = 256;
+        params
+    }
+
+    /// Decoding of rollouts.
+    pub(crate) fn rollouts(&self, options: &Rl) -> DiffusionParams {
+        let steps = options.gen_length / options.tokens_per_step;
+        let mut params = self.decoding(options.gen_length, options.temperature);
+        params.commit = CommitRule::Schedule { steps };
         params
     }
 

@@ -1,34 +1,18 @@
-//! `afterthought model info` for encoder-decoders.
+//! An encoder-decoder, which is described without its tokenizer if it has none.
 
-use std::collections::BTreeSet;
+use std::path::Path;
 
 use afterthought_models::hub::{self, Checkpoint};
 use afterthought_models::{EncoderDecoderConfig, NamedShape};
 use afterthought_text::Tokenizer;
 use serde::Serialize;
 
-use crate::args::ModelInfoArgs;
-use crate::console::{print_json, print_text, table};
-
-/// Opens the model, which checks it, and describes it.
-pub(crate) fn run(args: &ModelInfoArgs) -> anyhow::Result<()> {
-    let directory = hub::model_directory(&args.model)?;
-    let (config, checkpoint) = hub::open_encoder_decoder(&directory)?;
-    let tokenizer = directory.join("tokenizer.json");
-    let tokens = match tokenizer.is_file() {
-        true => Some(Tokenizer::from_file(tokenizer)?.vocab_size()),
-        false => None,
-    };
-    let info = Info::new(directory.display().to_string(), &config, &checkpoint, tokens);
-    match args.json {
-        true => print_json(&info),
-        false => Ok(print_text(&info.overview())?),
-    }
-}
+use super::overview::overview;
+use super::weights::Weights;
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Info {
+pub(super) struct Info {
     model: String,
     /// `encoder-decoder`.
     kind: &'static str,
@@ -71,15 +55,6 @@ struct Parts {
     total: usize,
 }
 
-/// The files.
-#[derive(Serialize)]
-struct Weights {
-    files: usize,
-    bytes: usize,
-    /// `F32`, `BF16`, `F16`.
-    types: BTreeSet<&'static str>,
-}
-
 impl Parts {
     fn add(&mut self, (name, shape): &NamedShape) {
         let count: usize = shape.iter().product();
@@ -95,6 +70,17 @@ impl Parts {
 }
 
 impl Info {
+    /// Opens the model, which checks it.
+    pub(super) fn open(directory: &Path) -> anyhow::Result<Self> {
+        let (config, checkpoint) = hub::open_encoder_decoder(directory)?;
+        let tokenizer = directory.join("tokenizer.json");
+        let tokens = match tokenizer.is_file() {
+            true => Some(Tokenizer::from_file(tokenizer)?.vocab_size()),
+            false => None,
+        };
+        Ok(Self::new(directory.display().to_string(), &config, &checkpoint, tokens))
+    }
+
     fn new(
         model: String,
         config: &EncoderDecoderConfig,
@@ -103,8 +89,6 @@ impl Info {
     ) -> Self {
         let mut parameters = Parts::default();
         config.tensors().iter().for_each(|tensor| parameters.add(tensor));
-        let files = checkpoint.files();
-        let stored = files.iter().flat_map(|file| file.tensors());
         Self {
             model,
             kind: "encoder-decoder",
@@ -128,57 +112,41 @@ impl Info {
                 eos_token_ids: config.eos_token_ids.clone(),
             },
             parameters,
-            weights: Weights {
-                files: files.len(),
-                bytes: checkpoint.bytes(),
-                types: stored.map(|tensor| tensor.dtype.name()).collect(),
-            },
+            weights: Weights::new(checkpoint),
             tokens,
         }
     }
 
-    fn overview(&self) -> String {
-        let mut facts = table(&["model", &self.model]);
-        let mut fact = |name: &str, value: String| {
-            facts.add_row([name.to_owned(), value]);
-        };
+    pub(super) fn overview(&self) -> String {
         let config = &self.config;
-        fact("kind", self.kind.to_owned());
-        fact(
-            "shape",
-            format!(
-                "{} encoder and {} decoder layers, width {}, {} heads of {}, feed-forward {}",
-                config.num_layers,
-                config.num_decoder_layers,
-                config.d_model,
-                config.num_heads,
-                config.d_kv,
-                config.d_ff
-            ),
+        let shape = format!(
+            "{} encoder and {} decoder layers, width {}, {} heads of {}, feed-forward {}",
+            config.num_layers,
+            config.num_decoder_layers,
+            config.d_model,
+            config.num_heads,
+            config.d_kv,
+            config.d_ff
         );
         let gated = if config.is_gated_act { "gated " } else { "" };
         let head = if config.tie_word_embeddings { "tied" } else { "of its own" };
         let scaled = if config.scale_decoder_outputs { ", scaled" } else { "" };
-        fact("options", format!("{gated}{}, head {head}{scaled}", config.activation));
-        fact("family", config.model_type.to_owned());
-        let Weights { files, bytes, types } = &self.weights;
-        let types: Vec<&str> = types.iter().copied().collect();
-        let (types, megabytes) = (types.join(" and "), *bytes as f64 / 1e6);
-        fact("weights", format!("{types}, {files} file(s), {megabytes:.1} MB"));
         let tokens = self.tokens.map_or("no tokenizer.json".to_owned(), |n| n.to_string());
-        fact("tokens", format!("{tokens}, {} rows", config.vocab_size));
-        let mut parts = table(&["part", "parameters", "share"]);
-        let total = self.parameters.total.max(1) as f64;
-        for (name, count) in [
+        let facts = [
+            ("kind", self.kind.to_owned()),
+            ("shape", shape),
+            ("options", format!("{gated}{}, head {head}{scaled}", config.activation)),
+            ("family", config.model_type.to_owned()),
+            ("weights", self.weights.line()),
+            ("tokens", format!("{tokens}, {} rows", config.vocab_size)),
+        ];
+        let parameters = [
             ("embedding", self.parameters.embedding),
             ("encoder", self.parameters.encoder),
             ("decoder", self.parameters.decoder),
             ("head", self.parameters.head),
             ("total", self.parameters.total),
-        ] {
-            let share = format!("{:.1} %", 100.0 * count as f64 / total);
-            parts.add_row([name.to_owned(), count.to_string(), share]);
-        }
-        format!("{}\n\n{}", facts.trim_fmt(), parts.trim_fmt())
+        ];
+        overview(&self.model, &facts, &parameters)
     }
 }

@@ -1,35 +1,17 @@
-//! `afterthought model info`: what a model directory holds.
+//! A decoder, causal or bidirectional.
 
-use std::collections::BTreeSet;
-
-use afterthought_models::hub;
 use afterthought_models::{DecoderConfig, NamedShape, RopeScaling};
 use serde::Serialize;
 
-use crate::args::ModelInfoArgs;
+use super::overview::overview;
+use super::weights::Weights;
 use crate::commands::generation_config::GenerationConfig;
 use crate::commands::loaded::Loaded;
-use crate::commands::missing::require_directory;
-use crate::commands::seq2seq_info;
-use crate::console::{Console, print_json, print_text, printable, table};
-
-/// Opens the model, which checks it, and describes it.
-pub(crate) fn run(args: &ModelInfoArgs, _console: &Console) -> anyhow::Result<()> {
-    require_directory(&args.model)?;
-    if hub::is_encoder_decoder(&args.model)? {
-        return seq2seq_info::run(args);
-    }
-    let loaded = Loaded::open(&args.model)?;
-    let info = Info::new(&loaded)?;
-    match args.json {
-        true => print_json(&info),
-        false => Ok(print_text(&info.overview())?),
-    }
-}
+use crate::console::printable;
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Info {
+pub(super) struct Info {
     model: String,
     /// `masked diffusion` or `autoregressive`.
     kind: &'static str,
@@ -63,28 +45,6 @@ struct Config {
     qk_norm: bool,
     causal: bool,
     shifted_logits: bool,
-}
-
-/// The files.
-#[derive(Serialize)]
-struct Weights {
-    files: usize,
-    bytes: usize,
-    /// `F32`, `BF16`, `F16`.
-    types: Vec<&'static str>,
-}
-
-impl Weights {
-    fn new(loaded: &Loaded) -> Self {
-        let files = loaded.checkpoint.files();
-        let types = files.iter().flat_map(|file| file.tensors()).map(|tensor| tensor.dtype.name());
-        let types: BTreeSet<&str> = types.collect();
-        Self {
-            files: files.len(),
-            bytes: loaded.checkpoint.bytes(),
-            types: types.into_iter().collect(),
-        }
-    }
 }
 
 /// Weights by what they are for.
@@ -193,11 +153,11 @@ impl Config {
 }
 
 impl Info {
-    fn new(loaded: &Loaded) -> anyhow::Result<Self> {
-        let config = &loaded.config;
+    pub(super) fn new(loaded: &Loaded) -> anyhow::Result<Self> {
+        let config = loaded.decoder_config()?;
         let mut parts = Parts::default();
         config.tensors().iter().for_each(|tensor| parts.add(tensor));
-        let special_tokens = (loaded.special_ids().into_iter())
+        let special_tokens = (loaded.network.special_ids().into_iter())
             .filter_map(|(role, id)| Some((role, id?)))
             .map(|(role, id)| {
                 let token = loaded.tokenizer.id_to_token(id)?;
@@ -213,7 +173,7 @@ impl Info {
             },
             config: Config::new(config),
             parameters: parts,
-            weights: Weights::new(loaded),
+            weights: Weights::new(&loaded.checkpoint),
             tokenizer: TokenizerInfo {
                 tokens: loaded.tokenizer.vocab_size(),
                 unused_rows: loaded.unused_ids().len(),
@@ -224,42 +184,33 @@ impl Info {
         })
     }
 
-    fn overview(&self) -> String {
-        let mut facts = table(&["model", &self.model]);
-        let mut fact = |name: &str, value: String| {
-            facts.add_row([name.to_owned(), value]);
-        };
-        fact("kind", self.kind.to_owned());
-        fact("shape", self.config.shape());
-        fact("options", self.config.options());
-        fact("family", self.config.model_type.to_owned());
-        fact("positions", self.config.max_positions.to_string());
-        let Weights { files, bytes, types } = &self.weights;
-        let (types, megabytes) = (types.join(" and "), *bytes as f64 / 1e6);
-        fact("weights", format!("{types}, {files} file(s), {megabytes:.1} MB"));
+    pub(super) fn overview(&self) -> String {
         let tokens = match self.tokenizer.unused_rows {
             0 => self.tokenizer.tokens.to_string(),
             unused => format!("{} ({unused} rows unused)", self.tokenizer.tokens),
         };
-        fact("tokens", tokens);
         let special = |special: &Special| {
             format!("{} {} = {}", special.role, printable(&special.token), special.id)
         };
         let special: Vec<String> = self.special_tokens.iter().map(special).collect();
-        fact("special tokens", special.join(", "));
-        let mut parts = table(&["part", "parameters", "share"]);
-        let total = self.parameters.total.max(1) as f64;
-        for (name, count) in [
+        let facts = [
+            ("kind", self.kind.to_owned()),
+            ("shape", self.config.shape()),
+            ("options", self.config.options()),
+            ("family", self.config.model_type.to_owned()),
+            ("positions", self.config.max_positions.to_string()),
+            ("weights", self.weights.line()),
+            ("tokens", tokens),
+            ("special tokens", special.join(", ")),
+        ];
+        let parameters = [
             ("embedding", self.parameters.embedding),
             ("attention", self.parameters.attention),
             ("feed-forward", self.parameters.feed_forward),
             ("norms", self.parameters.norms),
             ("head", self.parameters.head),
             ("total", self.parameters.total),
-        ] {
-            let share = format!("{:.1} %", 100.0 * count as f64 / total);
-            parts.add_row([name.to_owned(), count.to_string(), share]);
-        }
-        format!("{}\n\n{}", facts.trim_fmt(), parts.trim_fmt())
+        ];
+        overview(&self.model, &facts, &parameters)
     }
 }

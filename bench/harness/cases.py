@@ -199,6 +199,16 @@ CASES = [
     ),
     *(decoding("5m", n, ["f32", "bf16"], SHORT) for n in (1, 8, 64)),
     *(decoding("0.5b", n, ["bf16"], LONG) for n in (1, 8, 64)),
+    Case(
+        "load-0.5b",
+        "load",
+        "0.5b",
+        {"load-0.5b": ["bf16"]},
+        rate="loads_per_second",
+        agree=(),
+        warm_ups=1,
+        effort=((5, 9, 30.0), (3, 3, 0.0)),
+    ),
     *(
         memory(f"memory-train-{model}-{p}", "train", model, p)
         for model in ("5m", "60m")

@@ -19,9 +19,11 @@ FAST = {
         "dual-threshold": ["--block-length", "40", "--threshold", "0.9", "--cache", "dual"],
     },
     "countdown": {
-        "threshold": ["--block-length", "40", "--threshold", "0.8"],
-        "prefix-threshold": ["--block-length", "40", "--threshold", "0.8", "--cache", "prefix"],
-        "dual-threshold": ["--block-length", "40", "--threshold", "0.8", "--cache", "dual"],
+        "threshold": ["--block-length", "4", "--threshold", "0.7"],
+        "prefix-threshold": ["--block-length", "4", "--threshold", "0.7", "--cache", "prefix"]
+        + ["--cache-refresh", "10"],
+        "dual-threshold": ["--block-length", "4", "--threshold", "0.9", "--cache", "dual"]
+        + ["--cache-refresh", "3"],
     },
 }
 

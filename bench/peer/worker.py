@@ -5,7 +5,7 @@ import importlib
 
 from protocol import status_bytes
 
-CASES = ["train", "grpo", "diffusion", "decode"]
+CASES = ["train", "grpo", "diffusion", "decode", "load"]
 
 parser = argparse.ArgumentParser()
 parser.add_argument("case", choices=CASES)

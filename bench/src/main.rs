@@ -8,6 +8,7 @@ mod decode;
 mod diffusion;
 mod grpo;
 mod inputs;
+mod load;
 mod lora;
 mod prepare;
 mod recipe;
@@ -62,6 +63,8 @@ enum Command {
         #[command(flatten)]
         decoding: diffusion::Decoding,
     },
+    /// From a directory to the first logits.
+    Load(Worker),
     /// Sampling of a causal model.
     Decode {
         #[command(flatten)]
@@ -103,6 +106,7 @@ fn main() -> anyhow::Result<()> {
             rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(bandwidth::run)
         }
         Command::Train(worker) => in_pool(&worker.machine, || train::run(&worker.model)),
+        Command::Load(worker) => in_pool(&worker.machine, || load::run(&worker.model)),
         Command::Lora { machine, step } => in_pool(&machine, || lora::run(&step)),
         Command::Grpo(worker) => in_pool(&worker.machine, || grpo::run(&worker.model)),
         Command::Diffusion { worker, decoding } => {

@@ -456,3 +456,32 @@ fn a_supplied_gradient_enters_as_it_is() {
     tracked.visit(&mut descend);
     assert!(distance(&weights(learner.decoder()), &descend.weights) < 1e-6);
 }
+
+/// Row 25 of the fault table: a group of one, rewards that do not fill groups, and groups without
+/// spread have defined results.
+#[test]
+fn row_25_groups_of_one_ragged_groups_and_groups_without_spread() {
+    let reference = decoder(config(), 11);
+    let mut learner = Learner::new(reference.clone(), adamw(), constant(1e-2));
+    let one = DiffuGrpo { group_size: 1, ..grpo() };
+    let error = step(&one, &mut learner, &reference, &PROBLEMS, 0).unwrap_err();
+    assert_eq!(error.to_string(), "group_size is 1, expected at least 2");
+
+    let grpo = grpo();
+    let rollouts = rollouts(&grpo, &reference, &PROBLEMS, 0);
+    let learn = |rewards: Vec<Option<f64>>| {
+        let mut learner = Learner::new(reference.clone(), adamw(), constant(1e-2));
+        grpo.learn(&mut learner, &reference, &rollouts, rewards, EOS, 0)
+    };
+    let error = learn(vec![Some(1.0); 7]).unwrap_err();
+    assert_eq!(error.to_string(), "rewards are 7, for 8 completions in groups of 4");
+    let equal = learn(vec![Some(0.5); 8]).unwrap();
+    assert_eq!((equal.frac_reward_zero_std, equal.updates, equal.reward), (1.0, 0, 0.5));
+    // One group with spread, one without any reward: only the first is learnt from.
+    let mut rewards = vec![None; 8];
+    rewards[..4].copy_from_slice(&[Some(1.0), Some(0.0), Some(0.0), None]);
+    let mixed = learn(rewards).unwrap();
+    assert_eq!((mixed.frac_reward_zero_std, mixed.updates), (0.5, 1));
+    assert_eq!(mixed.rewards, [1.0, 0.0, 0.0]);
+    assert!(matches!(learn(vec![Some(f64::NAN); 8]), Err(Error::NonFinite { what: "reward", .. })));
+}

@@ -80,7 +80,7 @@ pub struct RewardConfig {
     /// process: the program and its arguments. No shell is involved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
-    /// process: where it runs; the directory of the recipe unless given.
+    /// process: where it runs; the working directory of whoever builds it unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<PathBuf>,
     /// process: environment variables that it gets besides ours.
@@ -173,7 +173,7 @@ impl RewardConfig {
         Settings::read(self).map_err(|problems| Error::Config { reward: self.name(), problems })
     }
 
-    /// The reward. Relative paths start from `working_directory`, the directory of the recipe.
+    /// The reward. Relative paths start from `working_directory`.
     /// A process is started by its first batch, but its program must be there now.
     ///
     /// # Errors

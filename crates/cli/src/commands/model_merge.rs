@@ -85,7 +85,10 @@ fn stored_type(checkpoint: &Checkpoint) -> anyhow::Result<Dtype> {
 }
 
 /// The files that belong to a model beside its settings and weights, and that it has.
-fn companions(directory: &Path) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+///
+/// # Errors
+/// One cannot be read.
+pub(crate) fn companions(directory: &Path) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     let present = hub::COMPANIONS.iter().filter(|name| directory.join(name).is_file());
     present
         .map(|name| {

@@ -41,7 +41,7 @@ const EFFICIENCY: f64 = 0.5;
 pub(super) fn estimate(
     train: &Train,
     start: &Start,
-    [prompt, longest]: [usize; 2],
+    longest: usize,
     total_steps: u64,
 ) -> anyhow::Result<Estimate> {
     let config = &start.config;
@@ -66,7 +66,7 @@ pub(super) fn estimate(
     // A gradient and two moments.
     let state_bytes = weights + 12 * trainable;
     let rows = train.run.rows_at_once as u64;
-    let work = work(train, [prompt, longest]);
+    let work = work(train, longest);
     let activation_bytes =
         rows.min(work.rows as u64) * longest as u64 * activations_per_token(config);
     // Forward 2, backward 2 for the inputs and 2 for the weights that are trained.
@@ -96,11 +96,11 @@ struct Work {
     rows: usize,
 }
 
-fn work(train: &Train, [prompt, longest]: [usize; 2]) -> Work {
+fn work(train: &Train, longest: usize) -> Work {
     match (&train.rl, &train.sampling) {
         (Some(rl), Some(sampling)) => {
             let rows = rl.prompts * rl.group_size;
-            let width = (prompt + sampling.gen_length) as f64;
+            let width = (longest + sampling.gen_length) as f64;
             let decoding = (sampling.gen_length / sampling.tokens_per_step) as f64;
             let mu = rl.inner_updates as f64;
             // Under the old policy, but for the first update, and under the reference.

@@ -66,10 +66,6 @@ impl Grpo {
     fn texts(&self, rollouts: &[Rollout]) -> anyhow::Result<Vec<String>> {
         Ok(rollouts.iter().map(|r| self.format.completion(r)).collect::<Result<_, _>>()?)
     }
-
-    fn step_items(&self, step: u64) -> Vec<usize> {
-        self.order.of(step)
-    }
 }
 
 impl Trainer for Grpo {
@@ -80,7 +76,7 @@ impl Trainer for Grpo {
         stop: &dyn Fn() -> bool,
     ) -> anyhow::Result<Step> {
         let group = self.grpo.group_size;
-        let chosen = self.step_items(step);
+        let chosen = self.order.of(step);
         let prompts: Vec<Vec<u32>> = chosen.iter().map(|at| self.items[*at].ids.clone()).collect();
         let rollouts = self.grpo.roll_out(learner.decoder(), &prompts, step, stop)?;
         let texts = self.texts(&rollouts)?;
@@ -147,7 +143,7 @@ impl Trainer for Grpo {
     }
 
     fn batch(&self, step: u64) -> Value {
-        let prompts: Vec<Value> = (self.step_items(step).into_iter())
+        let prompts: Vec<Value> = (self.order.of(step).into_iter())
             .map(|at| json!({"prompt": self.items[at].text, "ids": self.items[at].ids}))
             .collect();
         json!({"prompts": prompts})

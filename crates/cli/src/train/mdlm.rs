@@ -62,15 +62,7 @@ impl Trainer for Mdlm {
         let update =
             supervised_step(learner, &references, &self.options, ids, key, self.rows_at_once)?;
         let tokens = examples.iter().map(|example| (example.prompt.len() + example.window) as u64);
-        Ok(Step {
-            scalars: vec![
-                scalar("loss", update.loss),
-                scalar("grad_norm", update.grad_norm),
-                scalar("learning_rate", update.learning_rate),
-            ],
-            tokens: tokens.sum(),
-            completions: Vec::new(),
-        })
+        Ok(Step::supervised(update, tokens.sum()))
     }
 
     fn validate(&mut self, decoder: &Decoder, stop: &dyn Fn() -> bool) -> anyhow::Result<Measured> {

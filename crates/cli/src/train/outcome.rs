@@ -11,6 +11,7 @@ use super::request::Request;
 use super::run_dir::{FINAL, RunDir};
 use super::saved::{Saved, restore};
 use super::start::Start;
+use crate::commands::model_merge::companions;
 
 /// Writes the result of a finished run: the last state, or the one with the best validation.
 /// Returns the step whose state it is.
@@ -52,15 +53,8 @@ pub(super) fn write(
         results: Vec::new(),
     };
     let provenance = serde_json::to_vec_pretty(&provenance)?;
-    let mut files: Vec<(&str, Vec<u8>)> = Vec::new();
-    for name in hub::COMPANIONS {
-        let path = start.loaded.directory.join(name);
-        if name != Provenance::FILE && path.is_file() {
-            let bytes =
-                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            files.push((name, bytes));
-        }
-    }
+    let mut files = companions(&start.loaded.directory)?;
+    files.retain(|(name, _)| *name != Provenance::FILE);
     files.push((Provenance::FILE, provenance));
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, &bytes[..])).collect();
     let options = SaveOptions { base: Some(&base), files: &files, ..SaveOptions::default() };

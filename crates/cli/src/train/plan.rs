@@ -75,7 +75,7 @@ pub(super) fn print(
     let reward = reward_once(prepared)?;
     let start = &prepared.start;
     let estimate =
-        estimate(&request.train, start, prepared.lengths(), prepared.total_steps(request))?;
+        estimate(&request.train, start, prepared.longest(), prepared.total_steps(request))?;
     let adapter = start.adapted()?;
     let adapter =
         adapter.map(|layers| layers.into_iter().map(|layer| layer.path).collect::<Vec<_>>());

@@ -126,12 +126,12 @@ impl Prepared {
         let completion = train.sampling.as_ref().map_or(0, |sampling| sampling.gen_length);
         let padding = window(train).map_or(0, |window| match &self.material {
             Material::Rows { train, .. } => {
-                let prompts = train.iter().map(|row| split_of(&row.encoded).0).max();
-                (prompts.unwrap_or(0) + window).saturating_sub(self.lengths()[1])
+                let prompts = train.iter().map(|row| prompt_length(&row.encoded)).max();
+                (prompts.unwrap_or(0) + window).saturating_sub(self.longest())
             }
             Material::Prompts { .. } => 0,
         });
-        let longest = self.lengths()[1] + completion.max(padding);
+        let longest = self.longest() + completion.max(padding);
         if longest > most {
             let message =
                 format!("sequences of {longest} tokens exceed the model's {most} positions");
@@ -154,11 +154,10 @@ impl Prepared {
         }
     }
 
-    /// Tokens of the longest prompt or row of the training part, and of the longest sequence.
-    pub(super) fn lengths(&self) -> [usize; 2] {
-        let longest = self.parts().next().map(|(.., lengths)| lengths);
-        let longest = longest.into_iter().flatten().max().unwrap_or(1);
-        [longest, longest]
+    /// Tokens of the longest prompt or row of the training part.
+    pub(super) fn longest(&self) -> usize {
+        let lengths = self.parts().next().map(|(.., lengths)| lengths);
+        lengths.into_iter().flatten().max().unwrap_or(1)
     }
 
     /// Each part of the data: its name, where it comes from, and the lengths of its rows.
@@ -297,11 +296,10 @@ fn window(train: &Train) -> Option<usize> {
     usize::try_from(window).ok()
 }
 
-/// Tokens before the first that is learnt, and whether all that follow are.
-fn split_of(encoded: &Encoded) -> (usize, bool) {
+/// Tokens before the first that is learnt.
+fn prompt_length(encoded: &Encoded) -> usize {
     let first = encoded.loss_mask.iter().position(|learnt| *learnt);
-    let first = first.unwrap_or(encoded.ids.len());
-    (first, encoded.loss_mask[first..].iter().all(|learnt| *learnt))
+    first.unwrap_or(encoded.ids.len())
 }
 
 /// Prompts and completions of rows.
@@ -310,12 +308,12 @@ fn examples(rows: &[rows::Row], window: Option<usize>) -> anyhow::Result<Vec<Exa
     let examples = rows
         .iter()
         .map(|row| {
-            let (first, whole) = split_of(&row.encoded);
+            let first = prompt_length(&row.encoded);
             let (prompt, completion) = row.encoded.ids.split_at(first);
             let trailing = row.encoded.loss_mask.iter().rev().take_while(|learnt| !**learnt);
             // What a template writes behind the last turn is not learnt and not shown.
             let kept = completion.len() - trailing.count().min(completion.len());
-            if !whole && row.encoded.loss_mask[first..first + kept].iter().any(|learnt| !*learnt) {
+            if row.encoded.loss_mask[first..first + kept].iter().any(|learnt| !*learnt) {
                 problems.push(format!("line {}: several turns are learnt", row.line));
             }
             if window.is_some_and(|window| kept > window) {

@@ -1,6 +1,5 @@
 //! The loop: steps, logs, validation, checkpoints, signals.
 
-use std::path::Path;
 use std::time::Instant;
 
 use afterthought_recipes::train::Train;
@@ -125,10 +124,11 @@ impl Run<'_> {
             self.position.tokens += step.tokens;
             let seconds = begun.elapsed().as_secs_f64();
             let rate = (self.position.tokens - before) as f64 / seconds.max(1e-9);
-            interval.add(&step.scalars);
-            interval.add_time(step_begun.elapsed().as_secs_f64());
+            let mut scalars = step.scalars;
+            scalars.push(("step_time".to_owned(), step_begun.elapsed().as_secs_f64()));
+            interval.add(&scalars);
             for name in ["reward", "loss"] {
-                if let Some((_, value)) = step.scalars.iter().find(|(known, _)| known == name) {
+                if let Some((_, value)) = scalars.iter().find(|(known, _)| known == name) {
                     progress.metric(name, *value);
                 }
             }
@@ -241,21 +241,9 @@ impl Run<'_> {
         match self.dir.write_json(&name, &self.trainer.batch(step)) {
             Ok(()) => {
                 let path = self.dir.path().join(&name);
-                self.console.warn(&format!("what the step worked on is in {}", shown(&path)));
+                self.console.warn(&format!("what the step worked on is in {}", path.display()));
             }
             Err(error) => self.console.warn(&format!("{error:#}")),
         }
     }
-}
-
-impl Interval {
-    fn add_time(&mut self, seconds: f64) {
-        let steps = self.steps - 1;
-        self.add(&[("step_time".to_owned(), seconds)]);
-        self.steps = steps + 1;
-    }
-}
-
-fn shown(path: &Path) -> std::path::Display<'_> {
-    path.display()
 }

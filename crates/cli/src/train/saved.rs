@@ -38,7 +38,6 @@ struct Counters {
 pub(super) struct Saved {
     checkpoints: Checkpoints,
     fingerprint: Fingerprint,
-    parent: Option<u64>,
 }
 
 /// Where a run stands.
@@ -65,8 +64,7 @@ impl Saved {
         for notice in notices {
             console.warn(&notice.to_string());
         }
-        let parent = checkpoints.latest().map(|latest| latest.step);
-        Ok(Self { checkpoints, fingerprint, parent })
+        Ok(Self { checkpoints, fingerprint })
     }
 
     /// The last state.
@@ -101,7 +99,7 @@ impl Saved {
         let counters = serde_json::to_vec_pretty(&counters)?;
         let new = NewCheckpoint {
             step: position.step,
-            parent: self.parent,
+            parent: self.latest().map(|latest| latest.step),
             metric,
             fingerprint: serde_json::to_value(&self.fingerprint)?,
         };
@@ -129,7 +127,6 @@ impl Saved {
         for notice in self.checkpoints.take_notices() {
             console.warn(&notice.to_string());
         }
-        self.parent = Some(position.step);
         Ok(())
     }
 

@@ -25,15 +25,7 @@ impl Trainer for Sft {
     ) -> anyhow::Result<Step> {
         let rows: Vec<&Row> = self.order.of(step).into_iter().map(|row| &self.rows[row]).collect();
         let update = causal_step(learner, &rows, Normalisation::Token, self.rows_at_once)?;
-        Ok(Step {
-            scalars: vec![
-                scalar("loss", update.loss),
-                scalar("grad_norm", update.grad_norm),
-                scalar("learning_rate", update.learning_rate),
-            ],
-            tokens: rows.iter().map(|row| row.ids.len() as u64).sum(),
-            completions: Vec::new(),
-        })
+        Ok(Step::supervised(update, rows.iter().map(|row| row.ids.len() as u64).sum()))
     }
 
     fn validate(&mut self, decoder: &Decoder, stop: &dyn Fn() -> bool) -> anyhow::Result<Measured> {

@@ -2,7 +2,7 @@
 
 use afterthought_models::Decoder;
 use afterthought_runs::log::Completion;
-use afterthought_training::Learner;
+use afterthought_training::{Learner, Update};
 use serde_json::Value;
 
 /// A method of training, by single steps. A step is a function of its number and the learner's
@@ -37,6 +37,21 @@ pub(super) struct Step {
     pub(super) tokens: u64,
     /// What the model wrote.
     pub(super) completions: Vec<Completion>,
+}
+
+impl Step {
+    /// A supervised step on so many tokens.
+    pub(super) fn supervised(update: Update, tokens: u64) -> Self {
+        Self {
+            scalars: vec![
+                scalar("loss", update.loss),
+                scalar("grad_norm", update.grad_norm),
+                scalar("learning_rate", update.learning_rate),
+            ],
+            tokens,
+            completions: Vec::new(),
+        }
+    }
 }
 
 /// What a validation found.

@@ -21,7 +21,8 @@ pub struct DiffuGrpo {
     pub group_size: usize,
     /// `mu`, updates on the same rollouts.
     pub inner_updates: usize,
-    /// How rollouts are decoded.
+    /// How rollouts are decoded. A policy that will be used with a cache can learn with it: the one-pass
+    /// estimate knows nothing of how a completion came about, and takes cached ones as well.
     pub sampling: DiffusionParams,
     /// Rows a forward pass at most.
     pub max_rows: usize,
@@ -188,10 +189,9 @@ impl DiffuGrpo {
             let problem = format!("is {}; rollouts must not be guided", self.sampling.cfg_scale);
             return Err(Error::Setting { key: "cfg_scale", problem });
         }
-        if self.sampling.cache != CacheMode::Exact {
-            // Old and new policy are scored by exact passes; ratios against tokens that stale
-            // keys and values chose would be those of another policy.
-            let problem = format!("is {}; rollouts must be exact", self.sampling.cache);
+        if self.sampling.cache != CacheMode::Exact && self.estimator.follows_trace() {
+            let cache = self.sampling.cache;
+            let problem = format!("is {cache}; trace replay needs rollouts that are exact");
             return Err(Error::Setting { key: "cache", problem });
         }
         if !self.sampling.suppress.is_empty() {

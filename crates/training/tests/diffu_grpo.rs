@@ -298,12 +298,15 @@ fn score(decoder: &Decoder) -> (f64, f64) {
 
 #[test]
 fn the_reward_goes_up() {
-    let estimators: [Box<dyn LogProbEstimator>; 2] = [
-        Box::new(OnePass { prompt_mask: 0.15, scope: Scope::ToEos }),
-        Box::new(TraceReplay { segments: LENGTH, prompt_mask: 0.15, scope: Scope::ToEos }),
-    ];
-    for estimator in estimators {
-        let grpo = DiffuGrpo { estimator, group_size: 8, inner_updates: 2, ..grpo() };
+    let one_pass = || Box::new(OnePass { prompt_mask: 0.15, scope: Scope::ToEos });
+    let replay = TraceReplay { segments: LENGTH, prompt_mask: 0.15, scope: Scope::ToEos };
+    let exact = sampling(LENGTH);
+    let cache = CacheMode::DualCache;
+    let cached = DiffusionParams { cache, cache_refresh: Some(3), cache_ahead: 1, ..exact.clone() };
+    let cases: [(Box<dyn LogProbEstimator>, DiffusionParams); 3] =
+        [(one_pass(), exact.clone()), (Box::new(replay), exact), (one_pass(), cached)];
+    for (estimator, sampling) in cases {
+        let grpo = DiffuGrpo { estimator, sampling, group_size: 8, inner_updates: 2, ..grpo() };
         let policy = decoder(config(), 11);
         let before = score(&policy);
         let mut learner = Learner::new(policy.clone(), adamw(), constant(1e-2));
@@ -332,11 +335,13 @@ fn a_reward_that_is_no_number_stops_the_step() {
 }
 
 #[test]
-fn rollouts_of_another_policy_are_refused() {
+fn trace_replay_refuses_rollouts_of_another_policy() {
     let policy = decoder(config(), 3);
     for cache in [CacheMode::PrefixCache, CacheMode::DualCache] {
         let sampling = DiffusionParams { cache, ..sampling(LENGTH) };
-        let grpo = DiffuGrpo { sampling, ..grpo() };
+        let estimator =
+            Box::new(TraceReplay { segments: 2, prompt_mask: 0.15, scope: Scope::ToEos });
+        let grpo = DiffuGrpo { sampling, estimator, ..grpo() };
         let mut learner = Learner::new(policy.clone(), adamw(), constant(1e-3));
         let error = step(&grpo, &mut learner, &policy, &PROBLEMS, 0).unwrap_err();
         assert!(matches!(error, Error::Setting { key: "cache", .. }), "{error}");

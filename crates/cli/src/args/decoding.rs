@@ -48,9 +48,13 @@ pub(crate) struct SamplingArgs {
     /// [default: exact].
     #[arg(long, value_enum, value_name = "MODE")]
     pub(crate) cache: Option<Cache>,
-    /// Masked diffusion: blocks between two passes that fill the cache anew [default: 1].
+    /// Masked diffusion: steps from one that fills the cache anew to the next [default: the first step
+    /// of each block fills it].
     #[arg(long, value_name = "N", requires = "cache")]
     pub(crate) cache_refresh: Option<usize>,
+    /// Masked diffusion: tokens behind the block that a step with --cache dual recomputes too.
+    #[arg(long, value_name = "N", requires = "cache")]
+    pub(crate) cache_ahead: Option<usize>,
     /// Sequences decoded together; changes the speed and the memory, never the result.
     #[arg(long, value_name = "N")]
     pub(crate) batch: Option<usize>,
@@ -66,7 +70,7 @@ pub(crate) enum Cache {
     Exact,
     /// From the current block on; the rest once a block.
     Prefix,
-    /// The current block; the rest once a block.
+    /// The current block and --cache-ahead tokens; the rest once a block.
     Dual,
 }
 

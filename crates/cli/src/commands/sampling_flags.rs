@@ -47,7 +47,8 @@ pub(crate) fn diffusion_params(
             Some(Cache::Prefix) => CacheMode::PrefixCache,
             Some(Cache::Dual) => CacheMode::DualCache,
         },
-        cache_refresh: args.cache_refresh.unwrap_or(1),
+        cache_refresh: args.cache_refresh,
+        cache_ahead: args.cache_ahead.unwrap_or(0),
         temperature: args.temperature.or(file.temperature).unwrap_or(0.0),
         cfg_scale: args.cfg_scale.or(file.cfg_scale).unwrap_or(0.0) as f32,
         remasking: remasking(args.remasking, file.remasking),
@@ -153,6 +154,9 @@ pub(crate) struct DiffusionSettings {
     /// Absent where every block fills the cache anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_refresh: Option<usize>,
+    /// Absent where it is 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_ahead: Option<usize>,
     seed: u64,
 }
 
@@ -177,7 +181,8 @@ impl DiffusionSettings {
                 _ => None,
             },
             cache: params.cache.name(),
-            cache_refresh: (params.cache_refresh > 1).then_some(params.cache_refresh),
+            cache_refresh: params.cache_refresh,
+            cache_ahead: (params.cache_ahead > 0).then_some(params.cache_ahead),
             seed,
         }
     }
@@ -193,8 +198,11 @@ impl DiffusionSettings {
         }
         if self.cache != CacheMode::Exact.name() {
             line += &format!(", {} cache", self.cache);
-            if let Some(blocks) = self.cache_refresh {
-                line += &format!(" filled anew every {blocks} blocks");
+            if let Some(steps) = self.cache_refresh {
+                line += &format!(" filled anew every {steps} steps");
+            }
+            if let Some(ahead) = self.cache_ahead {
+                line += &format!(", {ahead} tokens ahead");
             }
         }
         line += &format!(", temperature {}", self.temperature);
@@ -226,6 +234,7 @@ mod tests {
             top_p: None,
             cache: None,
             cache_refresh: None,
+            cache_ahead: None,
             batch: None,
             seed: 0,
         }

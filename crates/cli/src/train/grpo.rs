@@ -5,7 +5,7 @@ use afterthought_recipes::train::{Rl, Sampling};
 use afterthought_runs::log::Completion;
 use afterthought_sampling::PreparedDecoder;
 use afterthought_sampling::diffusion::{
-    CommitRule, DiffusionParams, Remasking, Rollout, SampleKey,
+    CacheMode, CommitRule, DiffusionParams, Remasking, Rollout, SampleKey,
 };
 use afterthought_training::estimator::{LogProbEstimator, OnePass, TraceReplay};
 use afterthought_training::objective::PolicyOptions;
@@ -50,7 +50,17 @@ pub(super) fn decoding(sampling: &Sampling, ids: [u32; 3], rows: usize) -> Diffu
     let [mask, eos, pad] = ids;
     DiffusionParams {
         block_length: sampling.block_length,
-        commit: CommitRule::Schedule { steps: sampling.gen_length / sampling.tokens_per_step },
+        commit: match sampling.threshold {
+            Some(threshold) => CommitRule::Threshold(threshold as f32),
+            None => CommitRule::Schedule { steps: sampling.gen_length / sampling.tokens_at_once() },
+        },
+        cache: match sampling.cache.as_str() {
+            "prefix" => CacheMode::PrefixCache,
+            "dual" => CacheMode::DualCache,
+            _ => CacheMode::Exact,
+        },
+        cache_refresh: sampling.cache_refresh,
+        cache_ahead: sampling.cache_ahead,
         temperature: sampling.temperature,
         remasking: match sampling.remasking.as_str() {
             "random" => Remasking::Random,

@@ -279,8 +279,36 @@ const SAMPLING: &[Field] = &[
     field(
         "tokens_per_step",
         Integer(1, 1 << 10),
-        Default("2"),
-        "Tokens that a denoising step commits; divides `block_length`.",
+        Optional,
+        "Tokens that a denoising step commits; divides `block_length`. 2 without a `threshold`.",
+    ),
+    field(
+        "threshold",
+        Number(0.0, 1.0),
+        Optional,
+        "In place of it: a step commits every token at least this probable, and one at least.",
+    ),
+    field(
+        "cache",
+        Choice(&[
+            ("exact", "everything"),
+            ("prefix", "from the current block on"),
+            ("dual", "the current block and `cache_ahead` tokens"),
+        ]),
+        Default("\"exact\""),
+        "What a denoising step recomputes, of rollouts and in validation. A model that will be decoded with a cache learns with it; `rl.estimator = \"trace_replay\"` needs exact rollouts.",
+    ),
+    field(
+        "cache_refresh",
+        Integer(1, 1 << 16),
+        Optional,
+        "Steps from one that recomputes everything to the next. Without it, the first of each block does.",
+    ),
+    field(
+        "cache_ahead",
+        Integer(0, 1 << 16),
+        Default("0"),
+        "Tokens behind the block, for `cache = \"dual\"`.",
     ),
     field("temperature", Number(0.0, 100.0), Default("0.9"), "Of rollouts; validation is greedy."),
     field(

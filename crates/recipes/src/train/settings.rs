@@ -107,9 +107,20 @@ pub struct Rl {
 pub struct Sampling {
     pub gen_length: usize,
     pub block_length: usize,
-    pub tokens_per_step: usize,
+    pub tokens_per_step: Option<usize>,
+    pub threshold: Option<f64>,
+    pub cache: String,
+    pub cache_refresh: Option<usize>,
+    pub cache_ahead: usize,
     pub temperature: f64,
     pub remasking: String,
+}
+
+impl Sampling {
+    /// Tokens that a step commits under a schedule.
+    pub fn tokens_at_once(&self) -> usize {
+        self.tokens_per_step.unwrap_or(2)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -192,8 +203,30 @@ impl Train {
             if !sampling.gen_length.is_multiple_of(sampling.block_length) {
                 report("sampling.block_length", "does not divide `sampling.gen_length`");
             }
-            if !sampling.block_length.is_multiple_of(sampling.tokens_per_step) {
-                report("sampling.tokens_per_step", "does not divide `sampling.block_length`");
+            match (sampling.tokens_per_step, sampling.threshold) {
+                (Some(_), Some(_)) => {
+                    report(
+                        "sampling.threshold",
+                        "and `sampling.tokens_per_step` exclude each other",
+                    );
+                }
+                (None, Some(_)) if sampling.remasking == "random" => {
+                    report("sampling.threshold", "needs `remasking = \"low_confidence\"`");
+                }
+                (_, None) if !sampling.block_length.is_multiple_of(sampling.tokens_at_once()) => {
+                    report("sampling.tokens_per_step", "does not divide `sampling.block_length`");
+                }
+                _ => {}
+            }
+            if sampling.cache == "exact" && sampling.cache_refresh.is_some() {
+                report("sampling.cache_refresh", "has no effect with `cache = \"exact\"`");
+            }
+            if sampling.cache != "dual" && sampling.cache_ahead > 0 {
+                report("sampling.cache_ahead", "has no effect without `cache = \"dual\"`");
+            }
+            let replay = self.rl.as_ref().is_some_and(|rl| rl.estimator == "trace_replay");
+            if sampling.cache != "exact" && replay {
+                report("sampling.cache", "must be \"exact\" for `rl.estimator = \"trace_replay\"`");
             }
         }
         if self.method == Method::DiffuGrpo && self.rewards.is_empty() && data.task.is_none() {

@@ -22,8 +22,13 @@ pub struct DiffusionParams {
     /// What each pass recomputes. Cached modes need a model with a cache and no guidance, and
     /// change what is drawn: see [`CacheMode`].
     pub cache: CacheMode,
-    /// Blocks from one refresh of the cache to the next, which runs the whole row; at least 1.
-    pub cache_refresh: usize,
+    /// Passes of a row from one that fills the cache anew, by running the whole row, to the next;
+    /// `None`: the first pass of each block does (Fast-dLLM).
+    pub cache_refresh: Option<usize>,
+    /// Tokens behind the block that every pass of [`CacheMode::DualCache`] runs again. Predictions
+    /// lean on the masks that follow: those of the block after, at least, should know what has been
+    /// committed (the vicinity of dInfer, arXiv:2510.08666, on the side where it counts).
+    pub cache_ahead: usize,
     /// Sampling temperature; 0 is greedy.
     pub temperature: f64,
     /// Scale of classifier-free guidance; 0 is none, anything else doubles the forward passes.
@@ -53,7 +58,8 @@ impl DiffusionParams {
             block_length: gen_length,
             commit: CommitRule::Schedule { steps: gen_length },
             cache: CacheMode::Exact,
-            cache_refresh: 1,
+            cache_refresh: None,
+            cache_ahead: 0,
             temperature: 0.0,
             cfg_scale: 0.0,
             remasking: Remasking::LowConfidence,
@@ -117,7 +123,7 @@ impl DiffusionParams {
             ("gen_length", gen_length),
             ("block_length", block_length),
             ("max_rows", max_rows),
-            ("cache_refresh", cache_refresh),
+            ("cache_refresh", cache_refresh.unwrap_or(1)),
         ] {
             if value == 0 {
                 return Err(ParamsError::Zero { name });
@@ -254,6 +260,8 @@ mod tests {
             "steps is 0, expected at least 1"
         );
         assert_eq!(error(|p| p.max_rows = 0), "max_rows is 0, expected at least 1");
+        let refresh = |p: &mut DiffusionParams| p.cache_refresh = Some(0);
+        assert_eq!(error(refresh), "cache_refresh is 0, expected at least 1");
         assert_eq!(
             error(|p| p.block_length = 3),
             "gen_length 8 is not a multiple of block_length 3"

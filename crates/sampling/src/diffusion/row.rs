@@ -65,13 +65,19 @@ impl<'a> Row<'a> {
     /// Positions, counted from the start of the prompt, that the row's next pass runs.
     pub(super) fn window(&self, params: &DiffusionParams) -> Range<usize> {
         let block = self.prompt.len() + self.block;
-        let refreshes = (self.block / params.block_length).is_multiple_of(params.cache_refresh);
-        let pass = match (self.step_in_block, refreshes) {
-            (0, true) => BlockPass::Refresh,
-            (0, false) => BlockPass::First,
-            _ => BlockPass::Later,
+        let begins = self.step_in_block == 0;
+        let refreshes = match params.cache_refresh {
+            None => begins,
+            // A row takes one pass a step.
+            Some(passes) => (self.step as usize).is_multiple_of(passes),
         };
-        params.cache.window(pass, block..block + params.block_length, self.len())
+        let pass = match (refreshes, begins) {
+            (true, _) => BlockPass::Refresh,
+            (false, true) => BlockPass::First,
+            (false, false) => BlockPass::Later,
+        };
+        let positions = block..block + params.block_length;
+        params.cache.window(pass, positions, params.cache_ahead, self.len())
     }
 
     /// The tokens at positions counted from the start of the prompt.

@@ -95,14 +95,21 @@ fn reference(prompt: &[u32], params: &DiffusionParams) -> (Vec<u32>, Vec<(u32, f
     let mut history = History(Vec::new());
     for block in (prompt.len()..len).step_by(block_length) {
         let inside = block..block + block_length;
-        let mut part = 0..len;
+        let mut begins = true;
         while row[inside.clone()].contains(&MASK) {
-            history.0.push((part, row.clone()));
-            part = match params.cache {
-                CacheMode::Exact => 0..len,
-                CacheMode::PrefixCache => block..len,
-                CacheMode::DualCache => inside.clone(),
+            let refreshes = match params.cache_refresh {
+                None => begins,
+                Some(passes) => history.0.len().is_multiple_of(passes),
             };
+            let start = if begins { block.saturating_sub(block_length) } else { block };
+            let part = match params.cache {
+                _ if refreshes => 0..len,
+                CacheMode::Exact => 0..len,
+                CacheMode::PrefixCache => start..len,
+                CacheMode::DualCache => start..len.min(inside.end + params.cache_ahead),
+            };
+            history.0.push((part, row.clone()));
+            begins = false;
             let mut predictions: Vec<(usize, u32, f64)> = inside
                 .clone()
                 .filter(|p| row[*p] == MASK)
@@ -124,12 +131,20 @@ fn reference(prompt: &[u32], params: &DiffusionParams) -> (Vec<u32>, Vec<(u32, f
 
 #[test]
 fn stale_keys_are_as_stale_as_they_should_be() {
+    // Whatever fills the cache, and however far a pass looks ahead.
+    for (refresh, ahead) in [(None, 0), (Some(2), 0), (Some(5), 3), (None, 4), (Some(100), 100)] {
+        stale_keys(refresh, ahead);
+    }
+}
+
+fn stale_keys(cache_refresh: Option<usize>, cache_ahead: usize) {
     let mut differ = 0;
     for block_length in [12, 6, 4] {
         for rule in rules() {
             let mut completions = Vec::new();
             for mode in MODES {
                 let params = params(block_length, rule, mode);
+                let params = DiffusionParams { cache_refresh, cache_ahead, ..params };
                 let rollouts = run(&Layered::new(VOCAB, PEAK, true), &params, &[0, 1, 2, 3, 4]);
                 for (rollout, prompt) in rollouts.iter().zip(prompts()) {
                     let (completion, trace, tokens) = reference(&prompt, &params);
@@ -147,10 +162,26 @@ fn stale_keys_are_as_stale_as_they_should_be() {
             differ += usize::from(completions[0] != completions[1])
                 + usize::from(completions[0] != completions[2])
                 + usize::from(completions[1] != completions[2] && block_length < 12);
+            if cache_ahead >= 12 {
+                assert_eq!(completions[1], completions[2], "dual that runs all that follows");
+            }
         }
     }
     // The modes are no synonyms: wherever a block takes several steps they part ways.
-    assert!(differ > 20, "{differ}");
+    assert!(differ > 20, "{cache_refresh:?} {cache_ahead}: {differ}");
+}
+
+#[test]
+fn a_refresh_at_every_pass_is_exact() {
+    for rule in rules() {
+        let run = |mode, cache_refresh| {
+            let params = DiffusionParams { cache_refresh, ..params(4, rule, mode) };
+            run(&Layered::new(VOCAB, PEAK, true), &params, &[0, 1, 2, 3])
+        };
+        let exact = run(CacheMode::Exact, None);
+        assert_eq!(run(CacheMode::PrefixCache, Some(1)), exact);
+        assert_eq!(run(CacheMode::DualCache, Some(1)), exact);
+    }
 }
 
 #[test]
@@ -223,6 +254,9 @@ fn the_trace_reproduces_the_canvases_that_were_fed() {
             for stop_after_eos in [false, true] {
                 let params = DiffusionParams { stop_after_eos, ..params(4, rule, mode) };
                 for row in 0..7 {
+                    let cache_refresh = [None, Some(3)][row % 2];
+                    let params =
+                        DiffusionParams { cache_refresh, cache_ahead: row, ..params.clone() };
                     let model = Layered::new(VOCAB, PEAK, true);
                     let rollout = run(&model, &params, &[row]).remove(0);
                     let seen = model.seen.lock().unwrap();

@@ -57,4 +57,8 @@ impl Scope {
 pub trait LogProbEstimator: Send + Sync {
     /// The passes of one completion.
     fn passes(&self, rollout: &Rollout, eos: u32, key: MaskKey) -> Vec<Pass>;
+
+    /// Whether the estimate is about the order in which tokens were committed. Rollouts must be exact
+    /// then: keys and values that are out of date write in the order of another policy.
+    fn follows_trace(&self) -> bool;
 }

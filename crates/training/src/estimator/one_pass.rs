@@ -25,6 +25,10 @@ impl LogProbEstimator for OnePass {
             .collect();
         vec![Pass { canvas, scored }]
     }
+
+    fn follows_trace(&self) -> bool {
+        false
+    }
 }
 
 /// The prompt with tokens masked at random; the draw depends on `key` alone.

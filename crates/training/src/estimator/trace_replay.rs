@@ -44,6 +44,10 @@ impl LogProbEstimator for TraceReplay {
             })
             .collect()
     }
+
+    fn follows_trace(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod console;
 mod exit;
+mod memory;
 mod progress;
 mod report;
 mod reproduce;
@@ -89,6 +90,9 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Model(ModelCommand::Export(args)) => commands::model_export::run(&args, console),
         Command::Model(ModelCommand::Logits(args)) => commands::model_logits::run(&args, console),
         Command::Model(ModelCommand::Merge(args)) => commands::model_merge::run(&args, console),
+        Command::Model(ModelCommand::Spectrum(args)) => {
+            commands::model_spectrum::run(&args, console)
+        }
         Command::Data(DataCommand::Generate(args)) => commands::data_generate::run(&args, console),
         Command::Data(DataCommand::Preview(args)) => commands::data_preview::run(&args, console),
         Command::Data(DataCommand::Check(args)) => commands::data_check::run(&args, console),

@@ -24,7 +24,7 @@ fn it_names_kernels_memory_threads_limits_and_room() {
     for (part, keys) in [
         ("machine", &["processor", "cores", "memory_bytes", "os", "features"][..]),
         ("memory", &["total_bytes", "free_bytes", "available_bytes", "swap_free_bytes"]),
-        ("limits", &["memory_bytes", "memory_used_bytes", "cpus"]),
+        ("limits", &["memory_bytes", "memory_used_bytes", "memory_reclaimable_bytes", "cpus"]),
         ("kernels", &["fused", "vectors", "bf16", "precision"]),
     ] {
         let object = found[part].as_object().unwrap();

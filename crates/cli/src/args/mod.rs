@@ -19,7 +19,7 @@ pub(crate) use decoding::{Cache, GenerateArgs, Remasking, SamplingArgs};
 pub(crate) use eval::EvalArgs;
 pub(crate) use model::{
     ModelCheckArgs, ModelCommand, ModelExportArgs, ModelInfoArgs, ModelLogitsArgs, ModelMergeArgs,
-    ModelNewArgs, ModelPreset, WeightType,
+    ModelNewArgs, ModelPreset, ModelSpectrumArgs, WeightType,
 };
 pub(crate) use reproduce::{Paper, ReproduceArgs, RunPreset};
 pub(crate) use runs::{RunsCommand, RunsCompareArgs, RunsListArgs, RunsShowArgs};

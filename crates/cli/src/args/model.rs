@@ -20,6 +20,8 @@ pub(crate) enum ModelCommand {
     Logits(ModelLogitsArgs),
     /// Merge a LoRA adapter into its base model.
     Merge(ModelMergeArgs),
+    /// Show the singular values of a model's weights.
+    Spectrum(ModelSpectrumArgs),
 }
 
 /// `model new`.
@@ -124,6 +126,21 @@ pub(crate) struct ModelCheckArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `model spectrum`.
+#[derive(Debug, Args)]
+pub(crate) struct ModelSpectrumArgs {
+    /// Model directory, or owner/name of a model in the Hugging Face cache.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Only this tensor; can be given several times [default: every matrix but those of the
+    /// vocabulary].
+    #[arg(long = "tensor", value_name = "NAME")]
+    pub(crate) tensors: Vec<String>,
+    /// Print one JSON document, with every singular value.
     #[arg(long)]
     pub(crate) json: bool,
 }

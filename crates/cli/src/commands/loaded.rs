@@ -19,6 +19,7 @@ use crate::commands::generation_config::GenerationConfig;
 use crate::commands::missing::{nearest, require_directory};
 use crate::console::Console;
 use crate::exit::{UsageError, hinted};
+use crate::memory::require_room;
 
 /// What every model directory holds beside its weights.
 const FILES: [&str; 2] = ["config.json", "tokenizer.json"];
@@ -119,6 +120,7 @@ impl Loaded {
     /// The weights cannot be read, or the adapter is not one for them; a usage error for an
     /// encoder-decoder.
     pub(crate) fn decoder(&self) -> anyhow::Result<Decoder> {
+        self.require_room(4 * self.network.parameters())?;
         let config = self.decoder_config()?.clone();
         match &self.adapter {
             Some(adapter) => adapter.decoder(config, &self.checkpoint),
@@ -131,6 +133,7 @@ impl Loaded {
     /// # Errors
     /// Those of [`Self::decoder`].
     pub(crate) fn inference(&self) -> anyhow::Result<InferenceModel> {
+        self.require_room(self.checkpoint.bytes())?;
         let config = self.decoder_config()?.clone();
         match &self.adapter {
             Some(adapter) => adapter.inference(config, &self.checkpoint),
@@ -143,7 +146,14 @@ impl Loaded {
     /// # Errors
     /// The weights cannot be read.
     pub(crate) fn seq2seq(&self, config: &EncoderDecoderConfig) -> anyhow::Result<Seq2SeqModel> {
+        self.require_room(self.checkpoint.bytes())?;
         Ok(hub::seq2seq_model(config.clone(), &self.checkpoint)?)
+    }
+
+    /// Refuses weights that take more memory than there is.
+    fn require_room(&self, needed: usize) -> Result<(), UsageError> {
+        let what = format!("the weights of {} need", self.directory.display());
+        require_room(&what, needed as u64, "use a smaller model, or one stored in bf16")
     }
 
     /// Whether the weights are stored in half precision, so that a copy in f32 would take twice the

@@ -26,6 +26,7 @@ pub(crate) mod model_logits;
 pub(crate) mod model_merge;
 pub(crate) mod model_new;
 pub(crate) mod model_path;
+pub(crate) mod model_spectrum;
 pub(crate) mod new_file;
 pub(crate) mod reproduce;
 pub(crate) mod row_tokens;

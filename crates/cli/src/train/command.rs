@@ -8,6 +8,7 @@ use afterthought_training::{AdamW, Learner, Schedule};
 use serde_json::json;
 
 use super::identity::fingerprint;
+use super::interval::Interval;
 use super::outcome;
 use super::plan;
 use super::prepared::{Built, Prepared};
@@ -33,10 +34,14 @@ pub(crate) fn run(args: &TrainArgs, console: &Console) -> anyhow::Result<()> {
     }
     let stop = signals::install()?;
     let request = Request::read(args)?;
+    if !args.dry_run {
+        RunDir::require_unfinished(&request.out, args.allow_change)?;
+    }
     let mut prepared = Prepared::new(&request, console)?;
     if args.dry_run {
         return plan::print(&request, &mut prepared, console, args.json);
     }
+    prepared.require_room(&request.train, console)?;
     let result = train(args, &request, prepared, console, &stop);
     match result {
         Err(error) if error.downcast_ref::<Interrupted>().is_some() => {
@@ -104,10 +109,14 @@ fn train(
     if recipe.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0) {
         learner = learner.with_dropout(recipe.seed);
     }
-    let position = match &from {
+    let mut position = match &from {
         Some(checkpoint) => restore(checkpoint, &mut learner)?,
         None => Position::default(),
     };
+    if !args.resume {
+        // The log of a run that was forked holds the steps before.
+        position.interval = Interval::default();
+    }
     let resume_step = args.resume.then_some(position.step);
     let (mut log, notices) = RunLog::open(dir.path(), resume_step)?;
     for notice in notices {

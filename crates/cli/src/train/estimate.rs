@@ -10,17 +10,24 @@ use serde::Serialize;
 
 use super::start::Start;
 
-/// About what a run needs.
+/// The memory of a run.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Estimate {
+pub(super) struct Size {
     pub(super) parameters: u64,
     pub(super) trainable: u64,
     /// Weights, gradients, optimiser state and, for a whole model, the copy it is compared with.
     pub(super) state_bytes: u64,
-    /// What a forward pass keeps for its backward pass.
+    /// About what a forward pass keeps for its backward pass.
     pub(super) activation_bytes: u64,
     /// One checkpoint on disk.
     pub(super) checkpoint_bytes: u64,
+}
+
+/// About what a run needs.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Estimate {
+    #[serde(flatten)]
+    pub(super) size: Size,
     /// Floating-point operations of a step.
     pub(super) step_flops: f64,
     /// What this machine multiplied just now.
@@ -34,16 +41,11 @@ pub(super) struct Estimate {
 /// was measured, from 0.4 to 1200 million parameters.
 const EFFICIENCY: f64 = 0.5;
 
-/// Estimates from shapes and lengths, and a short measurement of this machine.
+/// Adds up the memory of a run from shapes and lengths.
 ///
 /// # Errors
 /// A target of the adapter matches nothing.
-pub(super) fn estimate(
-    train: &Train,
-    start: &Start,
-    longest: usize,
-    total_steps: u64,
-) -> anyhow::Result<Estimate> {
+pub(super) fn size(train: &Train, start: &Start, longest: usize) -> anyhow::Result<Size> {
     let config = &start.config;
     let shapes = config.tensors();
     let count = |shape: &Vec<usize>| shape.iter().map(|n| *n as u64).product::<u64>();
@@ -66,21 +68,38 @@ pub(super) fn estimate(
     // A gradient and two moments.
     let state_bytes = weights + 12 * trainable;
     let rows = train.run.rows_at_once as u64;
-    let work = work(train, longest);
+    let width = longest + train.sampling.as_ref().map_or(0, |sampling| sampling.gen_length);
     let activation_bytes =
-        rows.min(work.rows as u64) * longest as u64 * activations_per_token(config);
-    // Forward 2, backward 2 for the inputs and 2 for the weights that are trained.
-    let per_token = 2.0 * parameters as f64;
-    let backward = if adapted.is_some() { 1.0 } else { 2.0 };
-    let step_flops = per_token * (work.forward + work.trained * (1.0 + backward));
-    let flops_per_second = measure();
-    let step_seconds = step_flops / (flops_per_second * EFFICIENCY);
-    Ok(Estimate {
+        rows.min(work(train, longest).rows as u64) * width as u64 * activations_per_token(config);
+    Ok(Size {
         parameters,
         trainable,
         state_bytes,
         activation_bytes,
         checkpoint_bytes: 12 * trainable,
+    })
+}
+
+/// Estimates from shapes and lengths, and a short measurement of this machine.
+///
+/// # Errors
+/// Those of [`size()`].
+pub(super) fn estimate(
+    train: &Train,
+    start: &Start,
+    longest: usize,
+    total_steps: u64,
+) -> anyhow::Result<Estimate> {
+    let size = size(train, start, longest)?;
+    let work = work(train, longest);
+    // Forward 2, backward 2 for the inputs and 2 for the weights that are trained.
+    let per_token = 2.0 * size.parameters as f64;
+    let backward = if train.lora.is_some() { 1.0 } else { 2.0 };
+    let step_flops = per_token * (work.forward + work.trained * (1.0 + backward));
+    let flops_per_second = measure();
+    let step_seconds = step_flops / (flops_per_second * EFFICIENCY);
+    Ok(Estimate {
+        size,
         step_flops,
         flops_per_second,
         step_seconds,
@@ -101,7 +120,8 @@ fn work(train: &Train, longest: usize) -> Work {
         (Some(rl), Some(sampling)) => {
             let rows = rl.prompts * rl.group_size;
             let width = (longest + sampling.gen_length) as f64;
-            let decoding = (sampling.gen_length / sampling.tokens_per_step) as f64;
+            // Under a threshold nobody knows; caches make it less.
+            let decoding = (sampling.gen_length / sampling.tokens_at_once()) as f64;
             let mu = rl.inner_updates as f64;
             // Under the old policy, but for the first update, and under the reference.
             let scoring = mu - 1.0 + if rl.beta > 0.0 { mu } else { 0.0 };

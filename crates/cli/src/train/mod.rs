@@ -8,6 +8,7 @@ mod command;
 mod estimate;
 mod grpo;
 mod identity;
+mod interval;
 mod mdlm;
 mod order;
 mod outcome;

@@ -10,6 +10,7 @@ use super::prompts::Item;
 use super::request::Request;
 use crate::commands::token_view::{TokenStyle, paint};
 use crate::console::{Console, print_json, print_text, printable};
+use crate::memory::{Room, bytes};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -23,6 +24,8 @@ struct Document<'a> {
     sample: Sample,
     reward: Option<RewardOnce>,
     estimate: Estimate,
+    /// Memory that is left; unknown where the system does not tell.
+    room_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -85,7 +88,7 @@ pub(super) fn print(
         model: ModelFacts {
             path: start.loaded.directory.display().to_string(),
             family: start.config.family.model_type(),
-            parameters: estimate.parameters,
+            parameters: estimate.size.parameters,
             stored_bytes: start.loaded.checkpoint.bytes() as u64,
             chat_template: start.encoder.template().is_some(),
         },
@@ -103,6 +106,7 @@ pub(super) fn print(
         sample,
         reward,
         estimate,
+        room_bytes: Room::look().map(|room| room.bytes),
     };
     match json {
         true => print_json(&document),
@@ -160,7 +164,7 @@ fn overview(request: &Request, document: &Document<'_>, color: bool) -> String {
         let first = layers.first().map_or("", String::as_str);
         line("adapter", format!("{} layers, {first} and so on", layers.len()));
     }
-    line("trained", format!("{} parameters", millions(estimate.trainable)));
+    line("trained", format!("{} parameters", millions(estimate.size.trainable)));
     for DataFacts { part, source, rows, shortest, longest } in data {
         line(part, format!("{source}: {rows} rows of {shortest} to {longest} tokens"));
     }
@@ -171,10 +175,14 @@ fn overview(request: &Request, document: &Document<'_>, color: bool) -> String {
     line(
         "memory",
         format!(
-            "about {}: weights and optimiser {}, activations {}",
-            bytes(estimate.state_bytes + estimate.activation_bytes),
-            bytes(estimate.state_bytes),
-            bytes(estimate.activation_bytes)
+            "about {}: weights and optimiser {}, activations {}{}",
+            bytes(estimate.size.state_bytes + estimate.size.activation_bytes),
+            bytes(estimate.size.state_bytes),
+            bytes(estimate.size.activation_bytes),
+            document
+                .room_bytes
+                .map(|left| format!("; {} are left", bytes(left)))
+                .unwrap_or_default()
         ),
     );
     line(
@@ -186,7 +194,7 @@ fn overview(request: &Request, document: &Document<'_>, color: bool) -> String {
             estimate.flops_per_second / 1e9
         ),
     );
-    line("checkpoint", format!("{} each", bytes(estimate.checkpoint_bytes)));
+    line("checkpoint", format!("{} each", bytes(estimate.size.checkpoint_bytes)));
     line("run", request.out.display().to_string());
     text += &format!("\nfirst row, {} tokens, {} learnt", sample.tokens, sample.learnt);
     if !color {
@@ -208,14 +216,6 @@ fn millions(count: u64) -> String {
         0..1_000_000 => count.to_string(),
         1_000_000..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
         _ => format!("{:.3} B", count as f64 / 1e9),
-    }
-}
-
-fn bytes(count: u64) -> String {
-    match count {
-        0..1_000_000 => format!("{:.0} kB", count as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.0} MB", count as f64 / 1e6),
-        _ => format!("{:.1} GB", count as f64 / 1e9),
     }
 }
 

@@ -10,6 +10,7 @@ use afterthought_training::objective::Example;
 use afterthought_training::{DiffuGrpo, PromptFormat, Row};
 use anyhow::Context;
 
+use super::estimate::size;
 use super::grpo::{Grpo, decoding, settings};
 use super::identity::Files;
 use super::mdlm::{Mdlm, options};
@@ -24,6 +25,7 @@ use super::trainer::Trainer;
 use crate::args::Split;
 use crate::console::{Console, printable};
 use crate::exit::UsageError;
+use crate::memory::{Room, bytes, require_room};
 
 /// What is learnt from.
 enum Material {
@@ -137,6 +139,32 @@ impl Prepared {
                 format!("sequences of {longest} tokens exceed the model's {most} positions");
             let hint = "lower `data.max_length` with `data.on_long = \"drop\"`, or the length of completions";
             return Err(UsageError::new(message).hint(hint).into());
+        }
+        Ok(())
+    }
+
+    /// Refuses a run whose weights and optimiser state cannot fit into memory, and warns of one whose
+    /// activations may not.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub(super) fn require_room(&self, train: &Train, console: &Console) -> anyhow::Result<()> {
+        let size = size(train, &self.start, self.longest())?;
+        let hint = match train.lora {
+            Some(_) => "train a smaller model",
+            None => "train an adapter instead ([lora] in the recipe), or a smaller model",
+        };
+        let what = "the weights, gradients and optimiser state of this run need";
+        require_room(what, size.state_bytes, hint)?;
+        let needed = size.state_bytes + size.activation_bytes;
+        if let Some(Room { bytes: left, bound }) = Room::look()
+            && needed > left
+        {
+            let (needed, left) = (bytes(needed), bytes(left));
+            console.warn(&format!(
+                "a step needs about {needed} of memory, and {left} are left {bound}; \
+                 `run.rows_at_once` and `data.max_length` make it smaller"
+            ));
         }
         Ok(())
     }

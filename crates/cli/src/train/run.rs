@@ -34,31 +34,6 @@ pub(super) struct Run<'a> {
     pub(super) measured: Option<(u64, f64)>,
 }
 
-/// Sums of the numbers since the last line of the log.
-#[derive(Default)]
-struct Interval {
-    steps: u64,
-    sums: Vec<(String, f64)>,
-}
-
-impl Interval {
-    fn add(&mut self, scalars: &[(String, f64)]) {
-        self.steps += 1;
-        for (name, value) in scalars {
-            match self.sums.iter_mut().find(|(known, _)| known == name) {
-                Some((_, sum)) => *sum += value,
-                None => self.sums.push((name.clone(), *value)),
-            }
-        }
-    }
-
-    fn take(&mut self) -> Vec<(String, f64)> {
-        let steps = self.steps.max(1) as f64;
-        let Self { sums, .. } = std::mem::take(self);
-        sums.into_iter().map(|(name, sum)| (name, sum / steps)).collect()
-    }
-}
-
 impl Run<'_> {
     /// Trains to the end. What goes wrong, and a signal, leave a checkpoint behind.
     ///
@@ -109,7 +84,6 @@ impl Run<'_> {
         progress.inc(self.position.step);
         self.resume_validation(&progress)?;
         let (begun, before) = (Instant::now(), self.position.tokens);
-        let mut interval = Interval::default();
         while self.position.step < self.total {
             if (self.stop)() {
                 anyhow::bail!("stopped");
@@ -126,7 +100,7 @@ impl Run<'_> {
             let rate = (self.position.tokens - before) as f64 / seconds.max(1e-9);
             let mut scalars = step.scalars;
             scalars.push(("step_time".to_owned(), step_begun.elapsed().as_secs_f64()));
-            interval.add(&scalars);
+            self.position.interval.add(&scalars);
             for name in ["reward", "loss"] {
                 if let Some((_, value)) = scalars.iter().find(|(known, _)| known == name) {
                     progress.metric(name, *value);
@@ -136,7 +110,7 @@ impl Run<'_> {
             progress.inc(1);
             let last = self.position.step == self.total;
             if last || self.position.step.is_multiple_of(self.train.run.log_every) {
-                let mut scalars = interval.take();
+                let mut scalars = self.position.interval.take();
                 scalars.push(("num_tokens".into(), self.position.tokens as f64));
                 self.log(scalars);
             }
@@ -208,7 +182,7 @@ impl Run<'_> {
         if self.position.step == 0 {
             return Ok(());
         }
-        self.saved.save(&self.learner, self.position, metric, self.console, self.stop)?;
+        self.saved.save(&self.learner, &self.position, metric, self.console, self.stop)?;
         self.dir.set_status(Status::Running, self.position.step, None)
     }
 

@@ -50,6 +50,20 @@ impl Status {
 }
 
 impl RunDir {
+    /// Says so if the run is finished, before its model and data are opened. One that may become
+    /// `longer` is looked at by [`Self::open`], which knows how long it is to be.
+    ///
+    /// # Errors
+    /// [`AlreadyComplete`]; its state cannot be read.
+    pub(super) fn require_unfinished(path: &Path, longer: bool) -> anyhow::Result<()> {
+        // What else may be wrong with it, `open` says.
+        let complete = path.is_dir() && state(path)?.0 == Status::Complete.name();
+        match complete && !longer {
+            true => Err(AlreadyComplete { directory: path.to_owned() }.into()),
+            false => Ok(()),
+        }
+    }
+
     /// Takes the directory of a new run, or of one that goes on; a finished one only if it may
     /// become `longer`.
     ///

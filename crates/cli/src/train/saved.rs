@@ -11,6 +11,7 @@ use afterthought_training::{Learner, LearnerState};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use super::interval::Interval;
 use crate::console::Console;
 use crate::exit::UsageError;
 
@@ -32,6 +33,9 @@ struct Counters {
     updates: usize,
     /// Tokens worked on.
     tokens: u64,
+    /// What the log has not been told yet.
+    #[serde(default)]
+    interval: Interval,
 }
 
 /// The checkpoints of a run.
@@ -41,12 +45,14 @@ pub(super) struct Saved {
 }
 
 /// Where a run stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Position {
     /// Steps taken.
     pub(super) step: u64,
     /// Tokens worked on.
     pub(super) tokens: u64,
+    /// Numbers that the next line of the log is the mean of.
+    pub(super) interval: Interval,
 }
 
 impl Saved {
@@ -85,7 +91,7 @@ impl Saved {
     pub(super) fn save(
         &mut self,
         learner: &Learner,
-        position: Position,
+        position: &Position,
         metric: Option<f64>,
         console: &Console,
         stop: &dyn Fn() -> bool,
@@ -94,8 +100,12 @@ impl Saved {
             return Ok(());
         }
         let state = learner.state()?;
-        let counters =
-            Counters { step: position.step, updates: state.updates, tokens: position.tokens };
+        let counters = Counters {
+            step: position.step,
+            updates: state.updates,
+            tokens: position.tokens,
+            interval: position.interval.clone(),
+        };
         let counters = serde_json::to_vec_pretty(&counters)?;
         let new = NewCheckpoint {
             step: position.step,
@@ -152,7 +162,7 @@ pub(super) fn restore(checkpoint: &Checkpoint, learner: &mut Learner) -> anyhow:
         updates: counters.updates,
     };
     learner.restore(&state).with_context(|| format!("in {}", checkpoint.path.display()))?;
-    Ok(Position { step: counters.step, tokens: counters.tokens })
+    Ok(Position { step: counters.step, tokens: counters.tokens, interval: counters.interval })
 }
 
 /// Refuses to go on from a state that another recipe, data set, program or machine made.

@@ -53,6 +53,7 @@ fn twice_n_steps_are_n_and_n_for_every_method() {
             common.extend(["--set", "lora.rank=2", "--set", "lora.dropout=0.1"]);
         }
         common.extend(["--set", "run.checkpoint_every=1", "--set", "run.steps=12"]);
+        common.extend(["--set", "run.log_every=3"]);
         workplace.train(&[&common[..], &["--out", &whole]].concat(), 0);
         // A signal at some step, noticed at the next safe point; the exit code says so.
         let arguments = [&common[..], &["--out", &halves]].concat();
@@ -88,6 +89,8 @@ fn row_15_a_run_killed_fifty_times_ends_with_the_same_weights() {
         "run.validate_every=7",
         "--set",
         "run.result=best",
+        "--set",
+        "run.log_every=5",
     ];
     workplace.train(&[&settings[..], &["--out", "whole"]].concat(), 0);
     let (mut kills, mut state) = (0, 12345u64);

@@ -28,7 +28,7 @@ fn row_14_the_reference_and_the_schema_are_those_of_the_program() {
 
 /// A directory with the settings and shapes of LLaDA-8B-Instruct, a byte-level tokenizer with its
 /// special tokens, and weights that take no space: nothing but their header is ever read.
-fn llada_8b(directory: &Path) {
+pub(crate) fn llada_8b(directory: &Path) {
     fs::create_dir(directory).unwrap();
     let config = json!({
         "model_type": "llada", "architectures": ["LLaDAModelLM"], "block_type": "llama",

@@ -4,13 +4,12 @@ use afterthought_kernels::{has_fused_kernels, instructions, precision};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::cgroup::Limits;
 use super::disk::Directory;
-use super::memory::Memory;
 use super::overview::overview;
 use crate::args::DoctorArgs;
 use crate::commands::self_test::{Check, checks};
 use crate::console::{Console, print_json, print_text};
+use crate::memory::{Limits, Memory};
 use crate::report::Machine;
 
 /// Describes the machine, runs the checks and fails if one of them does.

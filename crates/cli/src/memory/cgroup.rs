@@ -7,18 +7,20 @@ use serde::Serialize;
 
 /// Limits of the control group of this process; unknown and absent ones are `null`.
 #[derive(Debug, Default, PartialEq, Serialize)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Beyond this, the kernel ends a process of the group.
-    pub(super) memory_bytes: Option<u64>,
+    pub(crate) memory_bytes: Option<u64>,
     /// Memory that the group uses, caches included.
-    pub(super) memory_used_bytes: Option<u64>,
+    pub(crate) memory_used_bytes: Option<u64>,
+    /// The part of that which the kernel would give up: pages of files that nobody has read lately.
+    pub(crate) memory_reclaimable_bytes: Option<u64>,
     /// Processors' worth of time.
-    pub(super) cpus: Option<f64>,
+    pub(crate) cpus: Option<f64>,
 }
 
 impl Limits {
     /// Reads them; `root` is `/`, but in tests. A limit of any group above counts as well.
-    pub(super) fn read(root: &Path) -> Self {
+    pub(crate) fn read(root: &Path) -> Self {
         let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
         let mount = root.join("sys/fs/cgroup");
         let mut limits = Self::default();
@@ -40,7 +42,11 @@ impl Limits {
 
     fn second_version(&mut self, mounts: &[PathBuf], path: &str) {
         for group in groups(mounts, path) {
-            self.memory(number(&group, "memory.max"), number(&group, "memory.current"));
+            self.memory(
+                number(&group, "memory.max"),
+                number(&group, "memory.current"),
+                statistic(&group, "inactive_file"),
+            );
             let text = read(&group, "cpu.max").unwrap_or_default();
             let mut parts = text.split_whitespace().map(str::parse::<f64>);
             if let (Some(Ok(quota)), Some(Ok(period))) = (parts.next(), parts.next()) {
@@ -56,7 +62,11 @@ impl Limits {
                     // "No limit" is the largest multiple of a page.
                     let limit = number(&group, "memory.limit_in_bytes");
                     let limit = limit.filter(|limit| *limit < u64::MAX >> 2);
-                    self.memory(limit, number(&group, "memory.usage_in_bytes"));
+                    self.memory(
+                        limit,
+                        number(&group, "memory.usage_in_bytes"),
+                        statistic(&group, "total_inactive_file"),
+                    );
                 }
                 "cpu" => {
                     let quota = number(&group, "cpu.cfs_quota_us");
@@ -69,13 +79,14 @@ impl Limits {
         }
     }
 
-    fn memory(&mut self, limit: Option<u64>, used: Option<u64>) {
+    fn memory(&mut self, limit: Option<u64>, used: Option<u64>, reclaimable: Option<u64>) {
         // What is used counts for the group whose limit is the smallest.
         if let Some(limit) =
             limit.filter(|limit| self.memory_bytes.is_none_or(|known| *limit < known))
         {
             self.memory_bytes = Some(limit);
             self.memory_used_bytes = used;
+            self.memory_reclaimable_bytes = reclaimable;
         }
     }
 
@@ -108,6 +119,13 @@ fn number(group: &Path, name: &str) -> Option<u64> {
     read(group, name)?.trim().parse().ok()
 }
 
+/// A line of `memory.stat`.
+fn statistic(group: &Path, name: &str) -> Option<u64> {
+    let text = read(group, "memory.stat")?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    value.trim().parse().ok()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
@@ -129,12 +147,17 @@ mod tests {
             ("proc/self/cgroup", "0::/a.slice/b.scope\n"),
             ("sys/fs/cgroup/a.slice/memory.max", "1000\n"),
             ("sys/fs/cgroup/a.slice/memory.current", "700\n"),
+            ("sys/fs/cgroup/a.slice/memory.stat", "anon 3\ninactive_file_x 5\ninactive_file 90\n"),
             ("sys/fs/cgroup/a.slice/cpu.max", "150000 100000\n"),
             ("sys/fs/cgroup/a.slice/b.scope/memory.max", "max\n"),
             ("sys/fs/cgroup/a.slice/b.scope/cpu.max", "max 100000\n"),
         ]);
-        let expected =
-            Limits { memory_bytes: Some(1000), memory_used_bytes: Some(700), cpus: Some(1.5) };
+        let expected = Limits {
+            memory_bytes: Some(1000),
+            memory_used_bytes: Some(700),
+            memory_reclaimable_bytes: Some(90),
+            cpus: Some(1.5),
+        };
         assert_eq!(found, expected);
     }
 
@@ -144,11 +167,16 @@ mod tests {
             ("proc/self/cgroup", "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n"),
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "2147483648\n"),
             ("sys/fs/cgroup/memory/memory.usage_in_bytes", "5\n"),
+            ("sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 4\n"),
             ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n"),
             ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
         ]);
-        let expected =
-            Limits { memory_bytes: Some(1 << 31), memory_used_bytes: Some(5), cpus: None };
+        let expected = Limits {
+            memory_bytes: Some(1 << 31),
+            memory_used_bytes: Some(5),
+            memory_reclaimable_bytes: Some(4),
+            cpus: None,
+        };
         assert_eq!(found, expected);
     }
 

@@ -6,18 +6,18 @@ use serde::Serialize;
 
 /// In bytes; unknown numbers are `null`.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Memory {
-    pub(super) total_bytes: Option<u64>,
+pub(crate) struct Memory {
+    pub(crate) total_bytes: Option<u64>,
     /// Used by nothing at all.
-    pub(super) free_bytes: Option<u64>,
+    pub(crate) free_bytes: Option<u64>,
     /// Free, or used by caches that the kernel would give up.
-    pub(super) available_bytes: Option<u64>,
-    pub(super) swap_free_bytes: Option<u64>,
+    pub(crate) available_bytes: Option<u64>,
+    pub(crate) swap_free_bytes: Option<u64>,
 }
 
 impl Memory {
     /// What Linux says.
-    pub(super) fn look() -> Self {
+    pub(crate) fn look() -> Self {
         Self::parse(&fs::read_to_string("/proc/meminfo").unwrap_or_default())
     }
 

@@ -79,7 +79,7 @@ def measure(binary, run, threads, quick, say, wanted):
         with tempfile.TemporaryDirectory() as folder:
             out, base = os.path.join(folder, "run"), os.path.join(run, "models", "base")
             say(f"{LEARNT}: training by {RECIPE.name}")
-            argv = [binary, "--precision", "bf16", "train", str(RECIPE), "--quiet", "--out", out]
+            argv = [binary, "train", str(RECIPE), "--quiet", "--out", out]
             argv += ["--set", f"model.path={os.path.abspath(base)}"]
             answer = subprocess.run(argv, capture_output=True, text=True)
             if answer.returncode:

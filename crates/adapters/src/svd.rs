@@ -3,7 +3,8 @@
 use faer::{Mat, MatRef, Side};
 
 /// Largest `‖W - U Σ Vᵀ‖ / ‖W‖`, and largest departure of `UᵀU` and `VᵀV` from the identity, that
-/// counts as a decomposition: some ten times what rounding the vectors to single precision costs.
+/// counts as a decomposition. Double precision reaches 1e-14 by the first method and 1e-8 by the second
+/// where singular values vanish; rounding the vectors to single precision afterwards costs 1e-7.
 const TOLERANCE: f64 = 1e-6;
 
 /// The thin singular value decomposition `W = U Σ Vᵀ` of a weight of `rows` x `columns`, with

@@ -2,6 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mimalloc::MiMalloc;
 
@@ -53,14 +54,18 @@ fn given(pointer: *mut u8, size: usize) -> *mut u8 {
 #[cold]
 #[expect(clippy::exit, reason = "nothing may unwind out of an allocator")]
 fn out_of_memory(size: usize) -> ! {
-    // Standard error has no buffer that would have to be allocated.
-    let _ = writeln!(
-        io::stderr(),
-        "error: out of memory: {:.1} MB more were asked for and could not be had\n\
-         hint: work on fewer rows at once, on shorter ones, or with a smaller model; a run goes on \
-         from its last checkpoint with --resume",
-        size as f64 / 1e6
-    );
+    // Threads that fail together say it once.
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        // Standard error has no buffer that would have to be allocated.
+        let _ = writeln!(
+            io::stderr(),
+            "error: out of memory: {:.1} MB more were asked for and could not be had\n\
+             hint: work on fewer rows at once, on shorter ones, or with a smaller model; a run goes \
+             on from its last checkpoint with --resume",
+            size as f64 / 1e6
+        );
+    }
     std::process::exit(FAILED)
 }
 

@@ -36,6 +36,9 @@ fn main() -> ExitCode {
     };
     let console = Console::new(cli.global.quiet, cli.global.color);
     let (global, command) = (cli.global, cli.command);
+    if global.no_memory_check {
+        memory::refuse_nothing();
+    }
     let run = || {
         choose_precision(match (&command, global.precision) {
             // Numbers to compare with those of another program.

@@ -276,6 +276,11 @@ fn sampling_flags_that_do_not_fit_are_refused() {
     assert!(refuse(&["--factor", "-1"]).contains("factor is -1"));
     assert!(refuse(&["--factor", "1", "--threshold", "0.9"]).contains("cannot be used with"));
     assert!(refuse(&["--cache", "dual", "--cfg-scale", "1"]).contains("cache mode dual"));
+    let ahead = refuse(&["--cache", "prefix", "--cache-ahead", "4"]);
+    assert!(ahead.contains("--cache-ahead has no effect without --cache dual"), "{ahead}");
+    let refresh = refuse(&["--cache", "exact", "--cache-refresh", "4"]);
+    assert!(refresh.contains("--cache-refresh has no effect"), "{refresh}");
+    assert!(refuse(&["--cache", "dual", "--cache-refresh", "0"]).contains("cache_refresh is 0"));
 }
 
 #[test]

@@ -53,6 +53,18 @@ fn every_layer_has_its_singular_values() {
     assert!(table.contains(QUERIES) && table.contains("48 x 32") && table.contains("32 of 32"));
 }
 
+/// A layer as wide as the vocabulary is a layer all the same.
+#[test]
+fn a_vocabulary_as_large_as_the_width_hides_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // 27 characters and five special tokens.
+    new_model(folder.path(), "model", "abcdefghijklmnopqrstuvwxyz ", &[]);
+    let info = document(folder.path(), &["model", "info", "model"]);
+    assert_eq!(info["config"]["vocab_size"], info["config"]["hidden_size"]);
+    let found = document(folder.path(), &["model", "spectrum", "--model", "model"]);
+    assert_eq!(found["tensors"].as_array().unwrap().len(), 7);
+}
+
 /// A constant matrix is a product of two vectors of ones.
 #[test]
 fn a_rank_of_one_shows() {

@@ -22,7 +22,8 @@ pub struct DiffuGrpo {
     /// `mu`, updates on the same rollouts.
     pub inner_updates: usize,
     /// How rollouts are decoded. A policy that will be used with a cache can learn with it: the one-pass
-    /// estimate knows nothing of how a completion came about, and takes cached ones as well.
+    /// estimate knows nothing of how a completion came about, and takes cached ones as well. Its ratios
+    /// are of the policy as exact passes score it, and leave out that other keys wrote the completion.
     pub sampling: DiffusionParams,
     /// Rows a forward pass at most.
     pub max_rows: usize,
@@ -91,8 +92,8 @@ impl DiffuGrpo {
     /// keys all randomness.
     ///
     /// # Errors
-    /// Those of decoding; [`Error::Setting`] for settings under which the policy's own samples
-    /// would not be what the estimators score; [`Error::Empty`].
+    /// Those of decoding; [`Error::Setting`] for settings that the estimator does not allow for;
+    /// [`Error::Empty`].
     pub fn roll_out(
         &self,
         decoder: &Decoder,
@@ -174,8 +175,8 @@ impl DiffuGrpo {
         Ok(self.metrics(rollouts, rewards, &advantages, inner, eos))
     }
 
-    /// Estimators score under the plain model with the mask excluded; rollouts must be drawn from
-    /// the same distribution.
+    /// Estimators score under the plain model with the mask excluded; guidance and bans would draw from
+    /// another distribution. So do caches, which only trace replay minds.
     fn check(&self) -> Result<(), Error> {
         if self.group_size < 2 {
             let problem = format!("is {}, expected at least 2", self.group_size);

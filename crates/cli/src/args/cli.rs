@@ -50,6 +50,9 @@ pub(crate) struct GlobalArgs {
         help_heading = "Computation"
     )]
     pub(crate) precision: PrecisionChoice,
+    /// Begin even what does not seem to fit into memory.
+    #[arg(long, global = true, help_heading = "Computation")]
+    pub(crate) no_memory_check: bool,
 }
 
 /// Precision of matrix products.

@@ -52,7 +52,7 @@ pub(crate) struct SamplingArgs {
     /// of each block fills it].
     #[arg(long, value_name = "N", requires = "cache")]
     pub(crate) cache_refresh: Option<usize>,
-    /// Masked diffusion: tokens behind the block that a step with --cache dual recomputes too.
+    /// Masked diffusion: tokens after the block that a step with --cache dual recomputes too.
     #[arg(long, value_name = "N", requires = "cache")]
     pub(crate) cache_ahead: Option<usize>,
     /// Sequences decoded together; changes the speed and the memory, never the result.
@@ -68,9 +68,9 @@ pub(crate) struct SamplingArgs {
 pub(crate) enum Cache {
     /// Everything.
     Exact,
-    /// From the current block on; the rest once a block.
+    /// From the current block on; the rest now and then (--cache-refresh).
     Prefix,
-    /// The current block and --cache-ahead tokens; the rest once a block.
+    /// The current block and --cache-ahead tokens; the rest now and then (--cache-refresh).
     Dual,
 }
 

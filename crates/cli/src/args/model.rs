@@ -136,8 +136,8 @@ pub(crate) struct ModelSpectrumArgs {
     /// Model directory, or owner/name of a model in the Hugging Face cache.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
-    /// Only this tensor; can be given several times [default: every matrix but those of the
-    /// vocabulary].
+    /// Only this tensor; can be given several times [default: the weights of all linear
+    /// layers but the head].
     #[arg(long = "tensor", value_name = "NAME")]
     pub(crate) tensors: Vec<String>,
     /// Print one JSON document, with every singular value.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use afterthought_kernels::{Precision, precision};
 use afterthought_models::hub::{self, Checkpoint, StoredType};
 use afterthought_models::inference::{InferenceModel, Seq2SeqModel};
 use afterthought_models::{
@@ -23,6 +24,17 @@ use crate::memory::require_room;
 
 /// What every model directory holds beside its weights.
 const FILES: [&str; 2] = ["config.json", "tokenizer.json"];
+
+/// Bytes that a model's weights take in memory: bf16 as it is stored, all else in f32 unless products
+/// round it to bf16.
+pub(crate) fn weight_bytes(checkpoint: &Checkpoint, rounded: bool) -> u64 {
+    let tensors = checkpoint.files().iter().flat_map(|file| file.tensors());
+    let bytes = tensors.map(|tensor| {
+        let values: u64 = tensor.shape.iter().map(|n| *n as u64).product();
+        values * if rounded || tensor.dtype == StoredType::Bf16 { 2 } else { 4 }
+    });
+    bytes.sum()
+}
 
 /// How a model is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +132,7 @@ impl Loaded {
     /// The weights cannot be read, or the adapter is not one for them; a usage error for an
     /// encoder-decoder.
     pub(crate) fn decoder(&self) -> anyhow::Result<Decoder> {
-        self.require_room(4 * self.network.parameters())?;
+        self.require_room(4 * self.network.parameters() as u64)?;
         let config = self.decoder_config()?.clone();
         match &self.adapter {
             Some(adapter) => adapter.decoder(config, &self.checkpoint),
@@ -133,7 +145,7 @@ impl Loaded {
     /// # Errors
     /// Those of [`Self::decoder`].
     pub(crate) fn inference(&self) -> anyhow::Result<InferenceModel> {
-        self.require_room(self.checkpoint.bytes())?;
+        self.require_room(weight_bytes(&self.checkpoint, precision() == Precision::Bf16))?;
         let config = self.decoder_config()?.clone();
         match &self.adapter {
             Some(adapter) => adapter.inference(config, &self.checkpoint),
@@ -146,14 +158,14 @@ impl Loaded {
     /// # Errors
     /// The weights cannot be read.
     pub(crate) fn seq2seq(&self, config: &EncoderDecoderConfig) -> anyhow::Result<Seq2SeqModel> {
-        self.require_room(self.checkpoint.bytes())?;
+        self.require_room(weight_bytes(&self.checkpoint, precision() == Precision::Bf16))?;
         Ok(hub::seq2seq_model(config.clone(), &self.checkpoint)?)
     }
 
     /// Refuses weights that take more memory than there is.
-    fn require_room(&self, needed: usize) -> Result<(), UsageError> {
+    fn require_room(&self, needed: u64) -> Result<(), UsageError> {
         let what = format!("the weights of {} need", self.directory.display());
-        require_room(&what, needed as u64, "use a smaller model, or one stored in bf16")
+        require_room(&what, needed, "use a smaller model, or one stored in bf16")
     }
 
     /// Whether the weights are stored in half precision, so that a copy in f32 would take twice the

@@ -1,6 +1,7 @@
 //! `afterthought model spectrum`: the singular values of a model's weights.
 
 use afterthought_adapters::{Svd, svd};
+use afterthought_models::Network;
 use afterthought_models::hub::{Checkpoint, TensorEntry, open_network};
 use serde::Serialize;
 
@@ -43,7 +44,7 @@ struct Spectrum {
 pub(crate) fn run(args: &ModelSpectrumArgs, console: &Console) -> anyhow::Result<()> {
     let directory = resolve(&args.model, console)?;
     let (network, checkpoint) = open_network(&directory)?;
-    let chosen = choose(&checkpoint, &args.tensors, network.vocab_size())?;
+    let chosen = choose(&checkpoint, &args.tensors, &network)?;
     let progress = Progress::single(console, "decomposing", chosen.len() as u64);
     let (mut tensors, mut problems) = (Vec::new(), Vec::new());
     for (name, shape) in chosen {
@@ -65,20 +66,41 @@ pub(crate) fn run(args: &ModelSpectrumArgs, console: &Console) -> anyhow::Result
     Ok(())
 }
 
-/// The matrices asked for, or all that are not as large as the vocabulary.
+/// Names of the tables that no linear layer is: embeddings, the head, T5's relative positions.
+fn tables(network: &Network) -> Vec<String> {
+    match network {
+        Network::Decoder(config) => ["model.embed_tokens.weight", "lm_head.weight"]
+            .map(|name| config.tensor_names.in_file(name))
+            .into(),
+        Network::EncoderDecoder(_) => {
+            let stacks = ["encoder", "decoder"].into_iter().flat_map(|stack| {
+                let bias = "block.0.layer.0.SelfAttention.relative_attention_bias";
+                [format!("{stack}.embed_tokens.weight"), format!("{stack}.{bias}.weight")]
+            });
+            ["shared.weight", "lm_head.weight"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(stacks)
+                .collect()
+        }
+    }
+}
+
+/// The matrices asked for, or those of all linear layers but the head.
 fn choose(
     checkpoint: &Checkpoint,
     asked: &[String],
-    vocab_size: usize,
+    network: &Network,
 ) -> anyhow::Result<Vec<(String, [usize; 2])>> {
     let matrix = |tensor: &TensorEntry| <[usize; 2]>::try_from(tensor.shape.as_slice()).ok();
     if asked.is_empty() {
-        let mut names: Vec<&str> = checkpoint.names().collect();
+        let tables = tables(network);
+        let mut names: Vec<&str> =
+            checkpoint.names().filter(|name| !tables.iter().any(|table| table == name)).collect();
         names.sort_by_key(|name| numbers_as_numbers(name));
         let found = names.into_iter().filter_map(|name| {
             let (_, tensor) = checkpoint.get(name)?;
-            let shape = matrix(tensor).filter(|shape| !shape.contains(&vocab_size))?;
-            Some((name.to_owned(), shape))
+            Some((name.to_owned(), matrix(tensor)?))
         });
         return Ok(found.collect());
     }

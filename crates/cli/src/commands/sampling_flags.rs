@@ -32,6 +32,16 @@ pub(crate) fn diffusion_params(
     loaded: &Loaded,
     mask_id: u32,
 ) -> anyhow::Result<DiffusionParams> {
+    let without_effect = |flag: &str, mode: &str| {
+        let message = format!("{flag} has no effect without --cache {mode}");
+        UsageError::new(message).hint("leave it out, or choose the cache")
+    };
+    if args.cache_refresh.is_some() && args.cache == Some(Cache::Exact) {
+        return Err(without_effect("--cache-refresh", "prefix or dual").into());
+    }
+    if args.cache_ahead.is_some() && args.cache != Some(Cache::Dual) {
+        return Err(without_effect("--cache-ahead", "dual").into());
+    }
     let eos_id = loaded.eos()?;
     let (gen_length, block_length, steps) = lengths(args, file);
     let rows = (LOGITS / config.vocab_size / block_length.max(1)).clamp(1, ROWS);
@@ -151,7 +161,7 @@ pub(crate) struct DiffusionSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     factor: Option<f32>,
     cache: &'static str,
-    /// Absent where every block fills the cache anew.
+    /// Absent where the first step of each block fills the cache anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_refresh: Option<usize>,
     /// Absent where it is 0.

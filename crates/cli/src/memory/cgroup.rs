@@ -12,7 +12,7 @@ pub(crate) struct Limits {
     pub(crate) memory_bytes: Option<u64>,
     /// Memory that the group uses, caches included.
     pub(crate) memory_used_bytes: Option<u64>,
-    /// The part of that which the kernel would give up: pages of files that nobody has read lately.
+    /// The part of that which the kernel would give up first: pages of files.
     pub(crate) memory_reclaimable_bytes: Option<u64>,
     /// Processors' worth of time.
     pub(crate) cpus: Option<f64>,
@@ -45,7 +45,7 @@ impl Limits {
             self.memory(
                 number(&group, "memory.max"),
                 number(&group, "memory.current"),
-                statistic(&group, "inactive_file"),
+                statistic(&group, ["active_file", "inactive_file"]),
             );
             let text = read(&group, "cpu.max").unwrap_or_default();
             let mut parts = text.split_whitespace().map(str::parse::<f64>);
@@ -65,7 +65,7 @@ impl Limits {
                     self.memory(
                         limit,
                         number(&group, "memory.usage_in_bytes"),
-                        statistic(&group, "total_inactive_file"),
+                        statistic(&group, ["total_active_file", "total_inactive_file"]),
                     );
                 }
                 "cpu" => {
@@ -80,14 +80,25 @@ impl Limits {
     }
 
     fn memory(&mut self, limit: Option<u64>, used: Option<u64>, reclaimable: Option<u64>) {
-        // What is used counts for the group whose limit is the smallest.
-        if let Some(limit) =
-            limit.filter(|limit| self.memory_bytes.is_none_or(|known| *limit < known))
+        // The group that counts is the one with the least left.
+        let group = Self {
+            memory_bytes: limit,
+            memory_used_bytes: used,
+            memory_reclaimable_bytes: reclaimable,
+            cpus: self.cpus,
+        };
+        if let Some(left) = group.memory_left()
+            && self.memory_left().is_none_or(|known| left < known)
         {
-            self.memory_bytes = Some(limit);
-            self.memory_used_bytes = used;
-            self.memory_reclaimable_bytes = reclaimable;
+            *self = group;
         }
+    }
+
+    /// Bytes that the group may still use; `None` without a limit.
+    pub(crate) fn memory_left(&self) -> Option<u64> {
+        let held = self.memory_reclaimable_bytes.unwrap_or(0);
+        let used = self.memory_used_bytes.unwrap_or(0).saturating_sub(held);
+        Some(self.memory_bytes?.saturating_sub(used))
     }
 
     fn cpu(&mut self, quota: f64, period: f64) {
@@ -119,11 +130,14 @@ fn number(group: &Path, name: &str) -> Option<u64> {
     read(group, name)?.trim().parse().ok()
 }
 
-/// A line of `memory.stat`.
-fn statistic(group: &Path, name: &str) -> Option<u64> {
+/// The sum of two lines of `memory.stat`.
+fn statistic(group: &Path, names: [&str; 2]) -> Option<u64> {
     let text = read(group, "memory.stat")?;
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-    value.trim().parse().ok()
+    let value = |name: &str| -> Option<u64> {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        value.trim().parse().ok()
+    };
+    value(names[0])?.checked_add(value(names[1])?)
 }
 
 #[cfg(test)]
@@ -142,12 +156,17 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_limit_of_the_second_version_counts() {
+    fn the_group_with_the_least_left_counts_in_the_second_version() {
         let found = limits(&[
             ("proc/self/cgroup", "0::/a.slice/b.scope\n"),
+            ("sys/fs/cgroup/memory.max", "900\n"),
+            ("sys/fs/cgroup/memory.current", "10\n"),
             ("sys/fs/cgroup/a.slice/memory.max", "1000\n"),
             ("sys/fs/cgroup/a.slice/memory.current", "700\n"),
-            ("sys/fs/cgroup/a.slice/memory.stat", "anon 3\ninactive_file_x 5\ninactive_file 90\n"),
+            (
+                "sys/fs/cgroup/a.slice/memory.stat",
+                "anon 3\nactive_file 20\ninactive_file_x 5\ninactive_file 70\n",
+            ),
             ("sys/fs/cgroup/a.slice/cpu.max", "150000 100000\n"),
             ("sys/fs/cgroup/a.slice/b.scope/memory.max", "max\n"),
             ("sys/fs/cgroup/a.slice/b.scope/cpu.max", "max 100000\n"),
@@ -167,7 +186,10 @@ mod tests {
             ("proc/self/cgroup", "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n"),
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "2147483648\n"),
             ("sys/fs/cgroup/memory/memory.usage_in_bytes", "5\n"),
-            ("sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 4\n"),
+            (
+                "sys/fs/cgroup/memory/memory.stat",
+                "inactive_file 1\ntotal_active_file 1\ntotal_inactive_file 3\n",
+            ),
             ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n"),
             ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
         ]);

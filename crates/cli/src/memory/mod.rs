@@ -6,5 +6,5 @@ mod room;
 mod system;
 
 pub(crate) use cgroup::Limits;
-pub(crate) use room::{Room, bytes, require_room};
+pub(crate) use room::{Room, bytes, refuse_nothing, require_room};
 pub(crate) use system::Memory;

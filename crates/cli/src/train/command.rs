@@ -114,7 +114,7 @@ fn train(
         None => Position::default(),
     };
     if !args.resume {
-        // The log of a run that was forked holds the steps before.
+        // A fork's log is about its own steps.
         position.interval = Interval::default();
     }
     let resume_step = args.resume.then_some(position.step);

@@ -2,20 +2,21 @@
 
 use std::time::Instant;
 
-use afterthought_kernels::linear;
+use afterthought_kernels::{Precision, linear, precision};
 use afterthought_models::DecoderConfig;
 use afterthought_recipes::train::{Method, Train};
 use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 
 use super::start::Start;
+use crate::commands::loaded::weight_bytes;
 
 /// The memory of a run.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Size {
     pub(super) parameters: u64,
     pub(super) trainable: u64,
-    /// Weights, gradients, optimiser state and, for a whole model, the copy it is compared with.
+    /// Weights, gradients, optimiser state and copies that rollouts or comparisons need.
     pub(super) state_bytes: u64,
     /// About what a forward pass keeps for its backward pass.
     pub(super) activation_bytes: u64,
@@ -58,15 +59,22 @@ pub(super) fn size(train: &Train, start: &Start, longest: usize) -> anyhow::Resu
         }
         None => parameters,
     };
-    let stored = start.loaded.checkpoint.bytes() as u64;
+    let frozen = weight_bytes(&start.loaded.checkpoint, false);
     let weights = match &adapted {
-        Some(_) => stored + 4 * trainable,
+        Some(_) => frozen + 4 * trainable,
         // The model, and the one that it is compared with.
         None if train.method == Method::DiffuGrpo => 8 * parameters,
         None => 4 * parameters,
     };
+    // Cached rollouts are decoded by a packed copy of the policy.
+    let cached = train.sampling.as_ref().is_some_and(|sampling| sampling.cache != "exact");
+    let packed = match (cached, precision()) {
+        (false, _) => 0,
+        (true, Precision::Bf16) => 2 * parameters,
+        (true, Precision::F32) => 4 * parameters,
+    };
     // A gradient and two moments.
-    let state_bytes = weights + 12 * trainable;
+    let state_bytes = weights + 12 * trainable + packed;
     let rows = train.run.rows_at_once as u64;
     let width = longest + train.sampling.as_ref().map_or(0, |sampling| sampling.gen_length);
     let activation_bytes =

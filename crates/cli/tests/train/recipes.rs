@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::workplace::Workplace;
+use crate::workplace::{Workplace, metrics};
 
 fn repository(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
@@ -167,6 +167,52 @@ fn the_recipes_of_the_paper_pass_their_dry_run() {
     let plan: Value = serde_json::from_str(&plan).unwrap();
     assert_eq!(plan["adapter"].as_array().unwrap().len(), 3 * 32);
     assert!(plan["sample"]["learnt"].as_u64().unwrap() > 40);
+}
+
+/// Rollouts with a cache and a threshold, on a model that knows the words of the tasks.
+#[test]
+fn a_policy_learns_with_the_cache_that_it_is_decoded_with() {
+    let workplace = Workplace::new();
+    workplace.write("words.txt", &(afterthought_tasks::writers::vocabulary().join("\n") + "\n"));
+    let new = ["model", "new", "--out", "base", "--words", "words.txt", "--hidden", "32"];
+    workplace.run(&[&new[..], &["--layers", "1", "--intermediate", "48"]].concat(), 0);
+    let recipe = repository("recipes/d1/cached.toml").display().to_string();
+    let mut settings = vec![recipe.as_str()];
+    for set in [
+        "model.path=base",
+        "data.problems=20",
+        "data.validation_limit=4",
+        "rl.prompts=2",
+        "rl.group_size=2",
+        "rl.inner_updates=1",
+        "run.steps=2",
+    ] {
+        settings.extend(["--set", set]);
+    }
+    workplace.train(&[&settings[..], &["--out", "a"]].concat(), 0);
+    let calls = |run: &str| {
+        let lines = metrics(&workplace.path(run));
+        lines.iter().find_map(|line| line["model_calls"].as_f64()).unwrap()
+    };
+    // A threshold of 0 writes each block at once.
+    let at_once = ["--set", "sampling.threshold=0", "--out", "b"];
+    workplace.train(&[&settings[..], &at_once].concat(), 0);
+    assert!(calls("b") <= 10.0 && calls("a") > calls("b"), "{} {}", calls("a"), calls("b"));
+    let wrong = [
+        ("sampling.tokens_per_step=2", "`sampling.tokens_per_step` exclude each other"),
+        ("rl.estimator=trace_replay", "`sampling.cache` must be \"exact\""),
+        (
+            "sampling.cache=prefix",
+            "`sampling.cache_ahead` has no effect without `cache = \"dual\"`",
+        ),
+        ("sampling.cache=exact", "`sampling.cache_refresh` has no effect"),
+        ("sampling.remasking=random", "needs `remasking = \"low_confidence\"`"),
+    ];
+    for (set, expected) in wrong {
+        let arguments = [&settings[..], &["--set", set, "--out", "c"]].concat();
+        let (_, error) = workplace.train(&arguments, 2);
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 /// Row 14: all problems at once, with place and nearest name, before anything is opened.

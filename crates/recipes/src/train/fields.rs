@@ -286,7 +286,7 @@ const SAMPLING: &[Field] = &[
         "threshold",
         Number(0.0, 1.0),
         Optional,
-        "In place of it: a step commits every token at least this probable, and one at least.",
+        "In place of `tokens_per_step`: a step commits every token at least this probable, and one at least.",
     ),
     field(
         "cache",
@@ -308,7 +308,7 @@ const SAMPLING: &[Field] = &[
         "cache_ahead",
         Integer(0, 1 << 16),
         Default("0"),
-        "Tokens behind the block, for `cache = \"dual\"`.",
+        "Tokens after the block, for `cache = \"dual\"`.",
     ),
     field("temperature", Number(0.0, 100.0), Default("0.9"), "Of rollouts; validation is greedy."),
     field(

@@ -37,7 +37,7 @@ impl CacheMode {
     }
 
     /// Positions of a row of `len` tokens that a pass of the block at `block` runs, in dual mode with
-    /// `ahead` tokens behind the block.
+    /// `ahead` tokens after the block.
     pub(super) fn window(
         self,
         pass: BlockPass,

@@ -25,7 +25,7 @@ pub struct DiffusionParams {
     /// Passes of a row from one that fills the cache anew, by running the whole row, to the next;
     /// `None`: the first pass of each block does (Fast-dLLM).
     pub cache_refresh: Option<usize>,
-    /// Tokens behind the block that every pass of [`CacheMode::DualCache`] runs again. Predictions
+    /// Tokens after the block that every pass of [`CacheMode::DualCache`] runs again. Predictions
     /// lean on the masks that follow: those of the block after, at least, should know what has been
     /// committed (the vicinity of dInfer, arXiv:2510.08666, on the side where it counts).
     pub cache_ahead: usize,

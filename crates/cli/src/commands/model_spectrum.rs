@@ -152,6 +152,14 @@ impl Spectrum {
     }
 }
 
+fn short(value: f64) -> String {
+    match value {
+        0.0 => "0".to_owned(),
+        v if (0.001..10_000.0).contains(&v) => format!("{v:.3}"),
+        v => format!("{v:.2e}"),
+    }
+}
+
 impl Report {
     fn overview(&self) -> String {
         let mut rows = table(&[
@@ -166,7 +174,7 @@ impl Report {
         ]);
         for spectrum in &self.tensors {
             let values = &spectrum.singular_values;
-            let at = |index: usize| values.get(index).map_or(String::new(), |v| format!("{v:.3e}"));
+            let at = |index: usize| values.get(index).map_or(String::new(), |value| short(*value));
             rows.add_row(vec![
                 printable(&spectrum.tensor),
                 format!("{} x {}", spectrum.shape[0], spectrum.shape[1]),

@@ -28,10 +28,10 @@ FAST = {
     },
 }
 
-# Decoding as in recipes/d1/cached.toml, of the policy that it trains from the run's base.
+# The policy that this recipe trains from the run's base, decoded as its rollouts were.
 LEARNT = "diffusion-learnt-cache-countdown"
 RECIPE = Path(__file__).parents[2] / "recipes" / "d1" / "cached.toml"
-AS_LEARNT = "--block-length 4 --threshold 0.7 --cache dual --cache-refresh 8 --cache-ahead 8"
+AS_LEARNT = ["block_length", "threshold", "cache", "cache_refresh", "cache_ahead"]
 
 # Test problems.
 PROBLEMS = {"sudoku": 1000, "countdown": 2000}
@@ -84,8 +84,10 @@ def measure(binary, run, threads, quick, say, wanted):
             answer = subprocess.run(argv, capture_output=True, text=True)
             if answer.returncode:
                 raise Failed(f"{' '.join(argv)}: {answer.stderr.strip()}")
-            modes, model = {LEARNT: AS_LEARNT}, os.path.join(out, "final")
-            found = compare(binary, model, "countdown", modes, threads, rounds, say)
+            sampling = json.loads(Path(out, "run.json").read_text())["recipe"]["sampling"]
+            options = " ".join(f"--{key.replace('_', '-')} {sampling[key]}" for key in AS_LEARNT)
+            model = os.path.join(out, "final")
+            found = compare(binary, model, "countdown", {LEARNT: options}, threads, rounds, say)
         other = os.path.join(run, "models", "diffu-grpo-countdown")
         accuracy, _, _ = evaluate(binary, other, "countdown", EXACT, threads)
         found[0]["note"] += f"; the run's own policy, exact: {percent(accuracy)}"

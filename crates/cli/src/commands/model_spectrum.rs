@@ -10,7 +10,7 @@ use crate::commands::missing::nearest;
 use crate::commands::model_path::resolve;
 use crate::console::{Console, print_json, print_text, printable, table};
 use crate::exit::UsageError;
-use crate::progress::Progress;
+use crate::progress::{Progress, compact};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -152,14 +152,6 @@ impl Spectrum {
     }
 }
 
-fn short(value: f64) -> String {
-    match value {
-        0.0 => "0".to_owned(),
-        v if (0.001..10_000.0).contains(&v) => format!("{v:.3}"),
-        v => format!("{v:.2e}"),
-    }
-}
-
 impl Report {
     fn overview(&self) -> String {
         let mut rows = table(&[
@@ -174,7 +166,8 @@ impl Report {
         ]);
         for spectrum in &self.tensors {
             let values = &spectrum.singular_values;
-            let at = |index: usize| values.get(index).map_or(String::new(), |value| short(*value));
+            let at =
+                |index: usize| values.get(index).map_or(String::new(), |value| compact(*value));
             rows.add_row(vec![
                 printable(&spectrum.tensor),
                 format!("{} x {}", spectrum.shape[0], spectrum.shape[1]),

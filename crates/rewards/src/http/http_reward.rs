@@ -7,7 +7,7 @@ use ureq::{Agent, Body};
 
 use super::HttpSettings;
 use crate::attempts::{Attempts, NoAnswer};
-use crate::protocol::{check_ids, outcomes, request};
+use crate::protocol::{next_request, outcomes};
 use crate::shown::quoted;
 use crate::{Completion, Error, Log, Outcome, Reward};
 
@@ -127,12 +127,7 @@ impl Reward for HttpReward {
     /// # Errors
     /// Two ids are the same.
     fn score(&mut self, batch: &[Completion<'_>]) -> Result<Vec<Outcome>, Error> {
-        check_ids(batch)?;
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.batch += 1;
-        let request = request(self.batch, batch);
+        let Some(request) = next_request(&mut self.batch, batch)? else { return Ok(Vec::new()) };
         let attempts = Attempts {
             reward: &self.name,
             log: &self.log,

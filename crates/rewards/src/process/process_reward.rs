@@ -5,7 +5,7 @@ use super::ProcessSettings;
 use super::program::{find, missing_hint, start_hint};
 use super::running::Running;
 use crate::attempts::{Attempts, NoAnswer};
-use crate::protocol::{check_ids, outcomes, request};
+use crate::protocol::{next_request, outcomes};
 use crate::{Completion, Error, Log, Outcome, Reward};
 
 /// A reward that is worked out by a process.
@@ -95,12 +95,7 @@ impl Reward for ProcessReward {
     /// # Errors
     /// The program cannot be started; two ids are the same.
     fn score(&mut self, batch: &[Completion<'_>]) -> Result<Vec<Outcome>, Error> {
-        check_ids(batch)?;
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.batch += 1;
-        let request = request(self.batch, batch);
+        let Some(request) = next_request(&mut self.batch, batch)? else { return Ok(Vec::new()) };
         let (name, log) = (self.name.clone(), self.log.clone());
         let attempts = Attempts {
             reward: &name,

@@ -9,4 +9,4 @@ mod request;
 
 pub(crate) use answer::outcomes;
 pub(crate) use ids::check_ids;
-pub(crate) use request::request;
+pub(crate) use request::next_request;

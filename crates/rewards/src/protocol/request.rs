@@ -1,7 +1,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::Completion;
+use super::ids::check_ids;
+use crate::{Completion, Error};
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -19,8 +20,24 @@ struct Item<'a> {
     columns: &'a Map<String, Value>,
 }
 
+/// The request about the next batch, whose number goes up; `None`, and no number, for an empty one.
+///
+/// # Errors
+/// Two ids are the same.
+pub(crate) fn next_request(
+    number: &mut u64,
+    batch: &[Completion<'_>],
+) -> Result<Option<Vec<u8>>, Error> {
+    check_ids(batch)?;
+    if batch.is_empty() {
+        return Ok(None);
+    }
+    *number += 1;
+    Ok(Some(request(*number, batch)))
+}
+
 /// The batch as one JSON document, without a line break anywhere in it.
-pub(crate) fn request(batch: u64, completions: &[Completion<'_>]) -> Vec<u8> {
+fn request(batch: u64, completions: &[Completion<'_>]) -> Vec<u8> {
     let items = completions.iter().map(|completion| Item {
         id: completion.id,
         prompt: completion.prompt,

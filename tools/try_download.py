@@ -1,4 +1,4 @@
-"""Downloads a model with `generate --model owner/name` from a hub of its own on this machine.
+"""Downloads a model with `model check --model owner/name` from a hub of its own on this machine.
 
     cargo build --release --features hub
     python tools/try_download.py PROGRAM MODEL_DIRECTORY
